@@ -1,0 +1,78 @@
+# Veltrix. `make` alone lists the targets. Works with GNU make 3.81 and a POSIX shell; nothing here is
+# Linux-only. PYTHON=/path/to/python chooses the Python that .venv is made with.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test check lint bench format lock clean \
+	test-house test-unit test-conformance test-api test-e2e
+
+BIN := .venv/bin
+RUNTIME := .venv/.installed-runtime
+DEV := .venv/.installed-dev
+SOURCES := $(wildcard src benchmarks tests)
+
+# A moved checkout or a vanished Python leaves stamps that no longer tell the truth.
+ifneq ($(shell .venv/bin/python -c 'print("runs")' 2>/dev/null) $(shell cat .venv/.home 2>/dev/null),runs $(shell pwd -P))
+.PHONY: $(RUNTIME) $(DEV)
+endif
+
+help: ## this list
+	@echo "Veltrix: registrations for events, fair and never oversold."
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
+
+setup: $(DEV) ## make .venv with everything for development (the other targets do it when needed)
+
+$(RUNTIME): requirements.lock pyproject.toml scripts/setup.sh
+	@sh scripts/setup.sh requirements.lock
+	@touch $@
+
+$(DEV): requirements-dev.lock requirements.lock pyproject.toml scripts/setup.sh
+	@sh scripts/setup.sh requirements-dev.lock
+	@touch $(RUNTIME) $@
+
+demo: $(RUNTIME) ## the whole platform at work: 10,000 people register at once, everyone is told
+	@$(BIN)/veltrix demo
+
+run: $(RUNTIME) ## start the platform here, as it is shipped
+	@$(BIN)/veltrix serve
+
+check: lint test-house ## the gate before every commit: format, lint, types, rooms, house rules
+
+lint: $(DEV)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/lint-imports
+
+test: lint ## check, and every test (time by suite at the end)
+	$(BIN)/pytest tests
+
+test-house: $(DEV) ## the house rules alone
+	$(BIN)/pytest tests/house
+
+test-unit: $(DEV) ## unit and property tests (HYPOTHESIS_PROFILE=thorough looks longer)
+	$(BIN)/pytest tests --ignore=tests/conformance --ignore=tests/api --ignore=tests/e2e
+
+test-conformance: $(DEV) ## one suite a port; every adapter passes it
+	$(BIN)/pytest tests/conformance
+
+test-api: $(DEV) ## the HTTP API against its own description
+	$(BIN)/pytest tests/api
+
+test-e2e: $(DEV) ## real processes, real kills
+	$(BIN)/pytest tests/e2e
+
+bench: $(DEV) ## the benchmarks, one table
+	@$(BIN)/python -m benchmarks
+
+format: $(DEV) ## put the code into the house's format
+	$(BIN)/ruff check --fix-only --quiet $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+lock: ## resolve the dependencies anew (UPGRADE=1: to the newest versions)
+	@sh scripts/lock.sh $(if $(UPGRADE),--upgrade)
+
+clean: ## remove .venv and all caches
+	rm -rf .venv .lock-venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find src tests scripts $(wildcard benchmarks) -name __pycache__ -type d -prune -exec rm -rf {} +
