@@ -3,13 +3,15 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check lint bench format lock clean \
+.PHONY: help setup demo run test check bench format lock clean \
+	lint lint-format lint-code lint-types lint-rooms \
 	test-house test-unit test-conformance test-api test-e2e
 
 BIN := .venv/bin
 RUNTIME := .venv/.installed-runtime
 DEV := .venv/.installed-dev
 SOURCES := $(wildcard src benchmarks tests)
+suite = $(if $(wildcard $(1)),$(BIN)/pytest $(1),@echo "$(1) does not exist yet")
 
 # A moved checkout or a vanished Python leaves stamps that no longer tell the truth.
 ifneq ($(shell .venv/bin/python -c 'print("runs")' 2>/dev/null) $(shell cat .venv/.home 2>/dev/null),runs $(shell pwd -P))
@@ -39,11 +41,20 @@ run: $(RUNTIME) ## start the platform here, as it is shipped
 
 check: lint test-house ## the gate before every commit: format, lint, types, rooms, house rules
 
-lint: $(DEV)
+# One target a tool, so that `make -k check` shows what all of them find.
+lint: lint-format lint-code lint-types lint-rooms
+
+lint-format: $(DEV)
 	$(BIN)/ruff format --check $(SOURCES)
+
+lint-code: $(DEV)
 	$(BIN)/ruff check $(SOURCES)
+
+lint-types: $(DEV)
 	$(BIN)/mypy $(SOURCES)
-	$(BIN)/lint-imports
+
+lint-rooms: $(DEV)
+	$(BIN)/lint-imports --no-logo
 
 test: lint ## check, and every test (time by suite at the end)
 	$(BIN)/pytest tests
@@ -55,13 +66,13 @@ test-unit: $(DEV) ## unit and property tests (HYPOTHESIS_PROFILE=thorough looks 
 	$(BIN)/pytest tests --ignore=tests/conformance --ignore=tests/api --ignore=tests/e2e
 
 test-conformance: $(DEV) ## one suite a port; every adapter passes it
-	$(BIN)/pytest tests/conformance
+	$(call suite,tests/conformance)
 
 test-api: $(DEV) ## the HTTP API against its own description
-	$(BIN)/pytest tests/api
+	$(call suite,tests/api)
 
 test-e2e: $(DEV) ## real processes, real kills
-	$(BIN)/pytest tests/e2e
+	$(call suite,tests/e2e)
 
 bench: $(DEV) ## the benchmarks, one table
 	@$(BIN)/python -m benchmarks
