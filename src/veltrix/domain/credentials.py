@@ -1,0 +1,121 @@
+"""Links, ticket codes and receipts: unguessable strings that are computed, never stored.
+
+Each is `prefix + base32(payload | tag)`, with an 80-bit tag of HMAC-SHA256 over the payload, what it is
+for, and the holder version that only the ledger knows: a transfer raises that version, and every older
+string stops verifying at once. Base32 (RFC 4648) in one letter case, so that people can read it aloud.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from veltrix.domain.identifiers import COMMAND, REGISTRATION, raw_of
+
+_TAG_BYTES: Final = 10
+_ID_BYTES: Final = 16
+LINK_PREFIX: Final = "r1"
+TICKET_PREFIX: Final = "T1"
+RECEIPT_PREFIX: Final = "d1"
+
+
+class Link(NamedTuple):
+    """What a registration's link says: which registration, and a tag still to be checked."""
+
+    registration: str
+    tag: bytes
+
+
+class Ticket(NamedTuple):
+    """What a ticket code says: which seat of an event, and a tag still to be checked."""
+
+    seat: int
+    tag: bytes
+
+
+class Receipt(NamedTuple):
+    """What a receipt says, verified: the command and where it stands in the log."""
+
+    command: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Makes and verifies them under one secret of at least 32 bytes."""
+
+    secret: bytes
+
+    def link(self, registration: str, holder: int) -> str:
+        """The link of a registration for its present holder."""
+        raw = raw_of(registration)
+        return LINK_PREFIX + _encode(raw + self._tag(b"link", raw, holder)).lower()
+
+    def read_link(self, text: str) -> Link | None:
+        """What the text names, or None when it has not the shape of a link."""
+        raw = _decode(text, LINK_PREFIX, _ID_BYTES + _TAG_BYTES)
+        if raw is None:
+            return None
+        return Link(REGISTRATION + raw[:_ID_BYTES].hex(), raw[_ID_BYTES:])
+
+    def link_holds(self, link: Link, holder: int) -> bool:
+        """Whether the link is the present holder's."""
+        return hmac.compare_digest(link.tag, self._tag(b"link", raw_of(link.registration), holder))
+
+    def ticket(self, event: str, seat: int, holder: int) -> str:
+        """The ticket code of a seat for its present holder."""
+        number = seat.to_bytes(4, "big")
+        return TICKET_PREFIX + _encode(number + self._tag(b"ticket", raw_of(event) + number, holder))
+
+    def read_ticket(self, text: str) -> Ticket | None:
+        """What the text names, or None when it has not the shape of a ticket code."""
+        raw = _decode(text, TICKET_PREFIX, 4 + _TAG_BYTES)
+        if raw is None:
+            return None
+        return Ticket(int.from_bytes(raw[:4], "big"), raw[4:])
+
+    def ticket_holds(self, ticket: Ticket, event: str, holder: int) -> bool:
+        """Whether the code is that of the present holder of a seat of this event."""
+        payload = raw_of(event) + ticket.seat.to_bytes(4, "big")
+        return hmac.compare_digest(ticket.tag, self._tag(b"ticket", payload, holder))
+
+    def receipt(self, command: str, partition: int, offset: int) -> str:
+        """The receipt of a command that was appended; whoever has it may see the decision."""
+        raw = raw_of(command) + partition.to_bytes(2, "big") + offset.to_bytes(8, "big")
+        return RECEIPT_PREFIX + _encode(raw + self._tag(b"receipt", raw, 0)).lower()
+
+    def read_receipt(self, text: str) -> Receipt | None:
+        """The receipt behind the text, or None when it is not one of ours."""
+        raw = _decode(text, RECEIPT_PREFIX, _ID_BYTES + 10 + _TAG_BYTES)
+        if raw is None:
+            return None
+        payload, tag = raw[:-_TAG_BYTES], raw[-_TAG_BYTES:]
+        if not hmac.compare_digest(tag, self._tag(b"receipt", payload, 0)):
+            return None
+        command = COMMAND + payload[:_ID_BYTES].hex()
+        return Receipt(command, int.from_bytes(payload[16:18], "big"), int.from_bytes(payload[18:], "big"))
+
+    def _tag(self, purpose: bytes, payload: bytes, holder: int) -> bytes:
+        message = purpose + b"\x00" + payload + holder.to_bytes(4, "big")
+        return hmac.digest(self.secret, message, hashlib.sha256)[:_TAG_BYTES]
+
+
+def _encode(raw: bytes) -> str:
+    return base64.b32encode(raw).decode().rstrip("=")
+
+
+def _decode(text: str, prefix: str, size: int) -> bytes | None:
+    """The payload; only the one spelling that `_encode` gives is accepted, in either letter case."""
+    head, body = text[: len(prefix)], text[len(prefix) :].upper()
+    if head.lower() != prefix.lower() or len(body) != -(-size * 8 // 5) or not body.isascii():
+        return None
+    try:
+        raw = base64.b32decode(body + "=" * (-len(body) % 8))
+    except (binascii.Error, ValueError):
+        return None
+    return raw if _encode(raw) == body else None

@@ -1,0 +1,206 @@
+"""`judge`: from a command at an offset to a decision, by the rules version of its partition.
+
+A decision is made of pure steps with `evolve` between them: promotions that are still due, the command
+itself, and the promotions that its freed seats allow. A step reads state and returns facts or a
+refusal; it changes nothing, so one that raises leaves the state as the last fact left it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from veltrix.domain import limits
+from veltrix.domain.commands import AdoptRules, Command, Envelope
+from veltrix.domain.facts import Fact, FactKind
+from veltrix.domain.identifiers import arrival_number
+from veltrix.domain.outcomes import Decided, Decision, Outcome, Refusal
+from veltrix.domain.rules import events, registrations
+from veltrix.domain.rules.context import Context, refused
+from veltrix.domain.seating import promotions
+from veltrix.domain.state import EventState, PartitionState, evolve
+
+
+class RulesUnknown(Exception):
+    """The log asks for a rules version that this process does not know: it must not own the partition."""
+
+
+@dataclass(slots=True)
+class Judgement:
+    """A decision with the facts it led to, in order. `more` asks for a continuation of promotions."""
+
+    decision: Decision
+    facts: list[Fact]
+    more: bool = False
+
+
+Step = Callable[[Context, Command], Decided]
+
+RULES: dict[int, dict[type[Command], Step]] = {1: {**events.STEPS, **registrations.STEPS}}
+"""Every rules version within the audit's horizon. A new one is added beside the old, never in its place."""
+
+
+def log_time(previous_ms: int, append_ms: int, stamp_ms: int | None) -> int:
+    """The time a command is judged by: t(n) = max(t(n-1), min(append time, edge stamp + 5 s)).
+
+    Without a valid stamp it stands still, so a broker with a wrong clock alone can move nothing.
+    """
+    if stamp_ms is None or stamp_ms < 0:
+        return previous_ms
+    return max(previous_ms, min(append_ms, stamp_ms + limits.STAMP_AHEAD_MS))
+
+
+def judge(state: PartitionState, envelope: Envelope, offset: int, append_ms: int) -> Judgement:
+    """Decide the command at `offset` and fold its facts into `state`.
+
+    Everything that `collect_needs` names for the command must be loaded. Raises `RulesUnknown` for rules
+    that this code does not have; any other exception is a defect, and its record is quarantined.
+    """
+    now_ms = log_time(state.log_time_ms, append_ms, envelope.stamp_ms)
+    before = state.decided.get(envelope.id)
+    if before is not None:
+        decision = _repeated(state, envelope, offset, now_ms, before)
+        _advance(state, offset, now_ms)
+        return Judgement(decision, [])
+    rules_version = state.rules_version
+    if rules_version not in RULES:
+        raise RulesUnknown(f"partition {state.partition} is under rules version {rules_version}")
+    event = state.events.get(envelope.event) if envelope.event else None
+    facts = _promote(state, event, now_ms)
+    decided = _decide(state, event, envelope, offset, now_ms)
+    own = _own_index(decided, len(facts))
+    for fact in decided.facts:
+        evolve(state, fact)
+    facts += decided.facts
+    facts += _promote(state, event, now_ms, limits.PROMOTIONS_PER_DECISION - len(facts) + len(decided.facts))
+    assert len(facts) <= limits.FACTS_PER_DECISION, "a decision is bounded"
+    decision = Decision(
+        partition=state.partition,
+        offset=offset,
+        outcome=Outcome.REFUSED if decided.refusal else Outcome.ACCEPTED,
+        log_time_ms=now_ms,
+        rules_version=rules_version,
+        command=envelope.id,
+        kind=envelope.kind,
+        refusal=decided.refusal,
+        detail=decided.detail,
+        organizer=envelope.organizer,
+        event=envelope.event or _made_event(decided.facts),
+        subject=_subject(envelope, decided.facts),
+        person=envelope.person,
+        key_id=envelope.box.key_id if envelope.box else None,
+        fingerprint=envelope.fingerprint,
+        first_seq=state.next_seq if facts else 0,
+        facts=len(facts),
+        own_seq=None if own is None else state.next_seq + own,
+    )
+    state.decided[envelope.id] = decision
+    state.next_seq += len(facts)
+    _advance(state, offset, now_ms)
+    more = event is not None and bool(promotions(event, now_ms, 1))
+    return Judgement(decision, facts, more)
+
+
+def refuse_record(
+    state: PartitionState,
+    offset: int,
+    refusal: Refusal,
+    detail: str,
+    envelope: Envelope | None = None,
+) -> Judgement:
+    """The decision for a record that is no command, or whose decision raised; the offset moves on."""
+    decision = Decision(
+        partition=state.partition,
+        offset=offset,
+        outcome=Outcome.QUARANTINED if refusal is Refusal.QUARANTINED else Outcome.REFUSED,
+        log_time_ms=state.log_time_ms,
+        rules_version=state.rules_version,
+        refusal=refusal,
+        detail=detail,
+    )
+    if envelope is not None and envelope.id not in state.decided:
+        decision.command = envelope.id
+        decision.kind = envelope.kind
+        decision.organizer = envelope.organizer
+        decision.event = envelope.event
+        decision.person = envelope.person
+        decision.key_id = envelope.box.key_id if envelope.box else None
+        decision.fingerprint = envelope.fingerprint
+        state.decided[envelope.id] = decision
+    _advance(state, offset, state.log_time_ms)
+    return Judgement(decision, [])
+
+
+def _decide(
+    state: PartitionState, event: EventState | None, envelope: Envelope, offset: int, now_ms: int
+) -> Decided:
+    body = envelope.body
+    if isinstance(body, AdoptRules):
+        if body.version not in RULES:
+            raise RulesUnknown(f"partition {state.partition} is to adopt rules version {body.version}")
+        fact = Fact(FactKind.RULES_ADOPTED, "", envelope.organizer, rules_version=body.version)
+        return Decided([fact])
+    if envelope.event and event is None:
+        return refused(Refusal.UNKNOWN_EVENT, f"there is no event {envelope.event}")
+    if event is not None and envelope.organizer != event.event.organizer:
+        return refused(Refusal.UNKNOWN_EVENT, f"there is no event {envelope.event}")
+    context = Context(state, event, envelope, arrival_number(state.generation, offset), now_ms)
+    return RULES[state.rules_version][type(body)](context, body)
+
+
+def _repeated(
+    state: PartitionState, envelope: Envelope, offset: int, now_ms: int, before: Decision
+) -> Decision:
+    same = before.fingerprint == envelope.fingerprint
+    return Decision(
+        partition=state.partition,
+        offset=offset,
+        outcome=Outcome.DUPLICATE if same else Outcome.KEY_REUSED,
+        log_time_ms=now_ms,
+        rules_version=state.rules_version,
+        command=envelope.id,
+        kind=envelope.kind,
+        organizer=envelope.organizer,
+        event=envelope.event or before.event,
+        subject=before.subject,
+        person=envelope.person,
+        key_id=envelope.box.key_id if envelope.box else None,
+        fingerprint=envelope.fingerprint,
+        original=before.offset,
+    )
+
+
+def _promote(
+    state: PartitionState,
+    event: EventState | None,
+    now_ms: int,
+    most: int = limits.PROMOTIONS_PER_DECISION,
+) -> list[Fact]:
+    if event is None:
+        return []
+    facts = promotions(event, now_ms, most)
+    for fact in facts:
+        evolve(state, fact)
+    return facts
+
+
+def _own_index(decided: Decided, before: int) -> int | None:
+    return before if decided.facts else None
+
+
+def _made_event(facts: list[Fact]) -> str:
+    return facts[0].event if facts else ""
+
+
+def _subject(envelope: Envelope, facts: list[Fact]) -> str:
+    for fact in facts:
+        if fact.registration is not None:
+            return fact.registration.id
+        if fact.event_after is not None:
+            return fact.event_after.id
+    return getattr(envelope.body, "registration", "") or envelope.event
+
+
+def _advance(state: PartitionState, offset: int, now_ms: int) -> None:
+    state.next_offset = offset + 1
+    state.log_time_ms = now_ms

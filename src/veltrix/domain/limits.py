@@ -1,0 +1,109 @@
+"""Every bound of Veltrix, with its unit in its name, and the relations that must hold between them.
+
+A bound that an operator may lower or raise has its default here and is read through
+`veltrix.config`; the rest are constants of the system. `check_relations` runs when this module is
+imported: a contradiction is a programmer's error and stops the process at once.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# -- one request ---------------------------------------------------------------------------------
+BODY_MAX_BYTES: Final = 64 * 1024
+IMPORT_MAX_BYTES: Final = 16 * 1024 * 1024
+IMPORT_MAX_ROWS: Final = 10_000
+IMPORT_IN_FLIGHT: Final = 256
+HEADER_VALUE_MAX_CHARS: Final = 256
+PUBLIC_KEY_MIN_BITS: Final = 128
+WAIT_DEFAULT_S: Final = 10.0
+WAIT_MAX_S: Final = 60.0
+PAGE_DEFAULT_ROWS: Final = 50
+PAGE_MAX_ROWS: Final = 500
+
+# -- what a process holds ------------------------------------------------------------------------
+HELD_REQUESTS_MAX: Final = 20_000
+STREAM_CLIENTS_MAX: Final = 20_000
+STREAM_QUEUE_MAX: Final = 16
+STREAM_HEARTBEAT_S: Final = 15.0
+STREAM_COALESCE_S: Final = 0.2
+RATE_PER_ADDRESS_PER_S: Final = 10_000
+RATE_BURST_PER_ADDRESS: Final = 50_000
+RATE_ADDRESSES_MAX: Final = 100_000
+
+# -- the log -------------------------------------------------------------------------------------
+RECORD_MAX_BYTES: Final = 96 * 1024
+UNDECIDED_MAX: Final = 1_000_000
+UNDECIDED_SHARE_ONE_EVENT: Final = 0.5
+UNDECIDED_SHARE_REGISTRATIONS: Final = 0.8
+APPEND_BATCH_MAX: Final = 2_000
+READ_BATCH_MAX: Final = 400
+READ_BATCH_MAX_BYTES: Final = 4 * 1024 * 1024
+PARTITIONS_MAX: Final = 4_096
+
+# -- deciding ------------------------------------------------------------------------------------
+PROMOTIONS_PER_DECISION: Final = 64
+FACTS_PER_DECISION: Final = PROMOTIONS_PER_DECISION + 2
+SKIPPED_SHOWN: Final = 16
+STAMP_AHEAD_MS: Final = 5_000
+EVENTS_CACHED: Final = 1_000
+DUE_PER_TICK: Final = 500
+TICK_INTERVAL_S: Final = 0.5
+
+# -- an event ------------------------------------------------------------------------------------
+TEXT_MAX_CHARS: Final = 200
+DESCRIPTION_MAX_CHARS: Final = 10_000
+LANGUAGES_MAX: Final = 30
+SLUG_MAX_CHARS: Final = 64
+POOLS_MAX: Final = 50
+CATEGORIES_MAX: Final = 50
+POOLS_PER_CATEGORY_MAX: Final = 5
+CAPACITY_MAX: Final = 10_000_000
+PRICE_MAX_MINOR: Final = 10**12
+WINDOWS_MAX: Final = 20
+WAITLIST_MAX: Final = 50_000
+HOLD_TTL_MIN_S: Final = 10
+HOLD_TTL_MAX_S: Final = 90 * 24 * 3600
+QUESTIONS_MAX: Final = 50
+CHOICES_MAX: Final = 50
+ACCESS_CODES_MAX: Final = 1_000
+
+# -- a registration ------------------------------------------------------------------------------
+SEATS_PER_REGISTRATION_MAX: Final = 50
+NAME_MAX_CHARS: Final = 200
+EMAIL_MAX_CHARS: Final = 254  # RFC 5321, 4.5.3.1.3 less the angle brackets
+ANSWER_MAX_CHARS: Final = 2_000
+METADATA_MAX_KEYS: Final = 20
+METADATA_VALUE_MAX_CHARS: Final = 500
+CONSENTS_MAX: Final = 20
+EXTERNAL_REF_MAX_CHARS: Final = 200
+
+# -- personal data -------------------------------------------------------------------------------
+KEY_BLOCK: Final = 10_000
+KEYS_RESERVED_LOW: Final = 20_000
+REFUSED_KEYS_DAYS: Final = 30
+
+# -- notices -------------------------------------------------------------------------------------
+NOTICE_BATCH_MAX: Final = 500
+NOTICE_CLAIM_MAX: Final = 64
+NOTICE_LEASE_S: Final = 60.0
+SEND_TIMEOUT_S: Final = 30.0
+MAIL_ATTEMPTS_MAX: Final = 8
+MAIL_RETRY_S: Final = (0.0, 5.0, 30.0, 120.0, 600.0, 3_600.0, 14_400.0, 43_200.0)
+FAN_OUT_PAGE: Final = 500
+
+
+def check_relations() -> None:
+    """Assert the relations between limits that the code relies on."""
+    assert BODY_MAX_BYTES < RECORD_MAX_BYTES, "a sealed body must fit one record of the log"
+    assert RECORD_MAX_BYTES < READ_BATCH_MAX_BYTES, "one record must fit one read"
+    assert SEND_TIMEOUT_S < NOTICE_LEASE_S, "a lease must outlive the attempt it covers"
+    assert len(MAIL_RETRY_S) == MAIL_ATTEMPTS_MAX, "one delay an attempt"
+    assert KEY_BLOCK <= KEYS_RESERVED_LOW, "a block must not exceed the reserve it refills"
+    assert WAIT_DEFAULT_S <= WAIT_MAX_S
+    assert UNDECIDED_SHARE_ONE_EVENT < UNDECIDED_SHARE_REGISTRATIONS < 1.0
+    assert PAGE_DEFAULT_ROWS <= PAGE_MAX_ROWS
+    assert HELD_REQUESTS_MAX <= UNDECIDED_MAX
+
+
+check_relations()

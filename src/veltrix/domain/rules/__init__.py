@@ -1,0 +1,1 @@
+"""The rules, version 1: one pure step for each kind of command."""

@@ -1,0 +1,43 @@
+"""The coordinator: who owns which partition, and who ticks. Never what is right: that is the fence's."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from veltrix.ports.ledger import Term
+
+
+@dataclass(slots=True)
+class Grant:
+    """Sole ownership of a resource under a term, until `lost` is set.
+
+    `lost` is a hint that comes late or not at all (a paused process): writes are fenced by the term.
+    """
+
+    resource: str
+    term: Term
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Coordinator(Protocol):
+    """Elects one owner a resource among the processes that want it. A resource is e.g. `partition/3`."""
+
+    @property
+    def member(self) -> str:
+        """The name of this process, unique per process start."""
+        ...
+
+    async def acquire(self, resource: str) -> Grant:
+        """Wait until this process owns the resource. Each grant's term is greater than all before it,
+        also across restarts of every process."""
+        ...
+
+    async def release(self, grant: Grant) -> None:
+        """Give it up, so that the next owner need not wait for a lease to end; safe to call twice."""
+        ...
+
+    async def close(self) -> None:
+        """Give everything up; safe to call twice."""
+        ...
