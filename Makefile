@@ -3,6 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help setup demo run test check bench format lock clean \
 	lint lint-format lint-code lint-types lint-rooms \
 	test-house test-unit test-conformance test-api test-e2e
@@ -21,7 +22,7 @@ endif
 help: ## this list
 	@echo "Veltrix: registrations for events, fair and never oversold."
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
 setup: $(DEV) ## make .venv with everything for development (the other targets do it when needed)
 

@@ -37,7 +37,7 @@ for name in python3.13 python3.12 python3.11 python3.14 python3 python; do
         try "$folder/$name"
     done
 done
-for path in "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[1234].*/bin/python; do
+for path in "${PYENV_ROOT:-${HOME:-}/.pyenv}"/versions/3.1[1234].*/bin/python; do
     try "$path"
 done
 

@@ -10,9 +10,16 @@ if [ ! -x .lock-venv/bin/uv ]; then
     .lock-venv/bin/python -m pip install --quiet --disable-pip-version-check uv
 fi
 
+# What no longer comes ready-built for some machine stays there at the last version that did: nobody
+# should need a compiler.
+held=.lock-venv/held.txt
+cat >"$held" <<END
+cryptography<49 ; sys_platform == 'darwin' and platform_machine == 'x86_64'
+END
+
 compile() {
     .lock-venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-        --no-header --no-annotate --no-emit-index-url --no-emit-find-links "$@" pyproject.toml
+        --no-header --no-annotate --constraints "$held" --no-emit-index-url --no-emit-find-links "$@" pyproject.toml
 }
 
 compile --group build --output-file requirements.lock "$@"
