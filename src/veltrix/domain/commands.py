@@ -132,6 +132,7 @@ class ChangeAnswers:
     """Replace the personal data of a registration by a new box of the same person."""
 
     registration: str
+    person: str
     box: Box
     form_version: int
 

@@ -75,7 +75,7 @@ class Fact:
 
 @dataclass(slots=True)
 class NumberedFact:
-    """A fact with its place: `seq` is gapless per partition, from 1; `offset` and `command` say what caused it."""
+    """A fact with its place: `seq` is gapless per partition, from 1; `offset` and `command` are its cause."""
 
     partition: int
     seq: int

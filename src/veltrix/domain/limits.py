@@ -39,6 +39,7 @@ UNDECIDED_SHARE_REGISTRATIONS: Final = 0.8
 APPEND_BATCH_MAX: Final = 2_000
 READ_BATCH_MAX: Final = 400
 READ_BATCH_MAX_BYTES: Final = 4 * 1024 * 1024
+READ_WAIT_S: Final = 0.25
 PARTITIONS_MAX: Final = 4_096
 
 # -- deciding ------------------------------------------------------------------------------------
@@ -49,6 +50,13 @@ STAMP_AHEAD_MS: Final = 5_000
 EVENTS_CACHED: Final = 1_000
 DUE_PER_TICK: Final = 500
 TICK_INTERVAL_S: Final = 0.5
+TICK_LAG_MAX: Final = 1_000
+RELAY_PAGE: Final = 1_000
+RELAY_BUFFER_MAX: Final = 10_000
+RELAY_MARK_S: Final = 1.0
+BACKOFF_MIN_S: Final = 0.05
+BACKOFF_MAX_S: Final = 2.0
+DRAIN_MAX_S: Final = 30.0
 
 # -- an event ------------------------------------------------------------------------------------
 TEXT_MAX_CHARS: Final = 200

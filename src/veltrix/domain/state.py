@@ -11,13 +11,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from veltrix.domain.commands import (
-    CheckIn,
-    CreateEvent,
-    Envelope,
-    Register,
-    Transfer,
-)
+from veltrix.domain.commands import CheckIn, CreateEvent, Envelope, Register, Transfer
 from veltrix.domain.event import Event, EventSpec
 from veltrix.domain.facts import Fact, FactKind
 from veltrix.domain.outcomes import Decision
@@ -104,7 +98,8 @@ class EventState:
     """An event with what is loaded of it.
 
     `registrations` holds every waiting one and those that the batch touches; None says that there is no
-    such registration. `people` and `seat_owners` hold what the batch touches.
+    such registration. `people` and `seat_owners` hold what the batch touches, and `pools_dropped` the pools
+    that it removed from a draft.
     """
 
     event: Event
@@ -115,6 +110,7 @@ class EventState:
     registrations: dict[str, Registration | None] = field(default_factory=dict)
     people: dict[str, Person] = field(default_factory=dict)
     seat_owners: dict[int, str | None] = field(default_factory=dict)
+    pools_dropped: set[str] = field(default_factory=set)
 
     def need_of(self, categories: Iterator[str] | list[str] | tuple[str, ...]) -> Need:
         """What seats of these categories take from each pool."""
@@ -207,6 +203,7 @@ def _put_event(state: PartitionState, event: Event) -> None:
             known.pools[pool.key] = Pool(pool.capacity)
     for key in known.pools.keys() - {pool.key for pool in event.spec.pools}:
         del known.pools[key]  # only a draft can lose a pool, and a draft has no seats
+        known.pools_dropped.add(key)
 
 
 def put_registration(event: EventState, new: Registration) -> None:

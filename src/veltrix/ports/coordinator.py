@@ -13,11 +13,13 @@ from veltrix.ports.ledger import Term
 class Grant:
     """Sole ownership of a resource under a term, until `lost` is set.
 
-    `lost` is a hint that comes late or not at all (a paused process): writes are fenced by the term.
+    `owner` is the member's name. `lost` is a hint that comes late or not at all (a paused process): writes
+    are fenced by the term.
     """
 
     resource: str
     term: Term
+    owner: str
     lost: asyncio.Event = field(default_factory=asyncio.Event)
 
 

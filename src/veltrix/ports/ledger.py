@@ -147,12 +147,20 @@ class Ledger(Protocol):
         ...
 
     async def due(self, partition: int, before_ms: int, limit: int) -> list[Due]:
-        """Holds whose deadline is before `before_ms`, and open or closed events that ended before it."""
+        """Holds whose deadline is before `before_ms` and whose full time has also passed since the ledger
+        committed them (by its own clock), and open or closed events that ended before it."""
         ...
 
-    async def keys_of(self, event: str, person: str) -> list[str]:
-        """The key ids of every box of a person in an event: of each decision that names the person,
-        whatever its outcome, and of every registration and seat box that is or was theirs."""
+    async def keys_of(self, event: str, person: str, before_offset: int) -> list[str]:
+        """The key ids of every decision before an offset that names this person in this event, whatever
+        its outcome: the keys of all boxes that ever were theirs."""
+        ...
+
+    async def unused_keys(
+        self, partition: int, after_offset: int, before_ms: int, limit: int
+    ) -> list[tuple[int, str]]:
+        """(offset, key id) of records past `after_offset`, decided before `before_ms` (log time), whose box
+        came to nothing: refused, duplicate, key reused or quarantined."""
         ...
 
     async def close(self) -> None:

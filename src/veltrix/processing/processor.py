@@ -1,0 +1,210 @@
+"""One owner of one partition: read, decide, commit, reply; and what to do when any of it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from veltrix.domain import limits
+from veltrix.domain.commands import Actor, ContinuePromotions, Envelope
+from veltrix.domain.identifiers import command_id
+from veltrix.domain.state import PartitionState
+from veltrix.observability.logging import get_logger
+from veltrix.ports.coordinator import Grant
+from veltrix.ports.errors import Mismatch, OutcomeUnknown, Rejected
+from veltrix.ports.feed import Replies
+from veltrix.ports.ledger import Head, Ledger
+from veltrix.ports.log import Log, LogRecord, Record
+from veltrix.ports.system import Clock
+from veltrix.processing.batch import (
+    Continuation,
+    Entry,
+    Outcome,
+    Poisoned,
+    decide_batch,
+    forget_touched,
+    merge,
+    needs_of,
+    read_entries,
+    record_hash,
+)
+from veltrix.processing.relay import Relay
+from veltrix.wire import encode_command
+
+_log = get_logger("processing")
+
+
+class ProcessorMetrics(Protocol):
+    """What a processor tells about itself; times in seconds."""
+
+    def batch(self, partition: int, size: int, load_s: float, decide_s: float, commit_s: float) -> None:
+        """A batch was committed."""
+
+    def decided(self, kind: str, outcome: str, refusal: str) -> None:
+        """A decision was committed."""
+
+    def progress(self, partition: int, next_offset: int, log_end: int) -> None:
+        """How far is decided, and how far the log goes."""
+
+
+@dataclass(slots=True)
+class Processor:
+    """Decides one partition while its grant stands. `run` returns when asked to stop, and raises what
+    ends ownership: `Fenced`, `Mismatch`, `Unavailable`, `RulesUnknown`."""
+
+    partition: int
+    grant: Grant
+    log: Log
+    ledger: Ledger
+    replies: Replies
+    relay: Relay
+    clock: Clock
+    metrics: ProcessorMetrics
+    batch_max: int = limits.READ_BATCH_MAX
+    state: PartitionState | None = None
+    stopping: bool = False
+
+    async def run(self) -> None:
+        """Take the partition over and decide until `stopping` is set or the grant is lost."""
+        await self._take_over()
+        while not self.stopping and not self.grant.lost.is_set():
+            state = self._state()
+            records = await self.log.read(
+                self.partition, state.next_offset, self.batch_max, limits.READ_WAIT_S
+            )
+            if records:
+                await self._handle(records)
+
+    async def _take_over(self) -> None:
+        """Fence older owners, check that log and ledger belong together, start from the ledger's offset."""
+        identity = self.log.identity
+        head = await self.ledger.take_over(self.partition, self.grant.term, self.grant.owner, identity)
+        await self._check_log(head)
+        self.state = PartitionState(
+            self.partition,
+            identity.generation,
+            head.next_offset,
+            head.log_time_ms,
+            head.rules_version,
+            head.next_seq,
+        )
+        self.relay.resume(head)
+        _log.info(
+            "partition_taken",
+            partition=self.partition,
+            term=str(self.grant.term),
+            next_offset=head.next_offset,
+        )
+
+    async def _check_log(self, head: Head) -> None:
+        low, high = await self.log.bounds(self.partition)
+        if not low <= head.next_offset <= high:
+            raise Mismatch(
+                f"partition {self.partition}: the ledger stands at offset {head.next_offset}, the log holds "
+                f"{low} to {high}; they do not belong together. Restore both from the same time."
+            )
+        if head.next_offset == 0:
+            return
+        before = await self.log.read(self.partition, head.next_offset - 1, 1, limits.READ_WAIT_S)
+        if before and record_hash(before[0].value) != head.last_hash:
+            raise Mismatch(
+                f"partition {self.partition}: record {head.next_offset - 1} of the log is not the one that "
+                "the ledger decided; they do not belong together. Restore both from the same time."
+            )
+
+    def _state(self) -> PartitionState:
+        assert self.state is not None, "a partition is taken over before it is decided"
+        return self.state
+
+    async def _handle(self, records: Sequence[LogRecord]) -> None:
+        """Decide and commit the records, or as many as one transaction may hold."""
+        entries = read_entries(records)
+        try:
+            await self._commit(entries, {})
+        except OutcomeUnknown:
+            _log.warning("commit_unknown", partition=self.partition, offset=entries[0].record.offset)
+            await self._take_over()
+        except Poisoned as poisoned:
+            _log.warning(
+                "decision_raised",
+                partition=self.partition,
+                offset=entries[poisoned.index].record.offset,
+                error=str(poisoned),
+            )
+            await self._isolate(entries, poisoned.index)
+        except Rejected as rejected:
+            _log.warning(
+                "commit_rejected",
+                partition=self.partition,
+                offset=entries[0].record.offset,
+                size=len(entries),
+                error=str(rejected),
+            )
+            await self._isolate(entries, 0 if len(entries) == 1 else len(entries) // 2)
+
+    async def _isolate(self, entries: Sequence[Entry], index: int) -> None:
+        """Handle what stands before `index` first; the culprit alone, again, and then quarantine it."""
+        await self._take_over()
+        if index > 0:
+            await self._handle([entry.record for entry in entries[:index]])
+            return
+        alone = entries[:1]
+        if len(entries) > 1:
+            await self._handle([alone[0].record])
+            return
+        try:
+            await self._commit(alone, {})
+        except (Poisoned, Rejected) as error:
+            await self._take_over()
+            offset = alone[0].record.offset
+            _log.error("quarantined", partition=self.partition, offset=offset, error=str(error))
+            await self._commit(alone, {offset: str(error)[:500]})
+
+    async def _commit(self, entries: Sequence[Entry], quarantined: dict[int, str]) -> None:
+        state = self._state()
+        started_s = self.clock.monotonic_s()
+        merge(state, entries, await self.ledger.load(self.partition, needs_of(state, entries)))
+        loaded_s = self.clock.monotonic_s()
+        outcome = decide_batch(state, entries, self.grant.term, quarantined)
+        decided_s = self.clock.monotonic_s()
+        for continuation in outcome.continuations:
+            await self._continue(continuation)
+        before_s = self.clock.monotonic_s()
+        await self.ledger.commit(outcome.changes)
+        committed_s = self.clock.monotonic_s()
+        self._follow(entries, outcome)
+        forget_touched(state, limits.EVENTS_CACHED)
+        self.metrics.batch(
+            self.partition,
+            len(entries),
+            loaded_s - started_s,
+            decided_s - loaded_s,
+            committed_s - before_s,
+        )
+        _, high = await self.log.bounds(self.partition)
+        self.metrics.progress(self.partition, state.next_offset, high)
+
+    def _follow(self, entries: Sequence[Entry], outcome: Outcome) -> None:
+        """What the commit allows: facts go out, requests are answered."""
+        changes = outcome.changes
+        self.relay.committed(changes.facts, changes.new_offset, [entry.record.append_ms for entry in entries])
+        for reply_to, replies in outcome.replies.items():
+            self.replies.send(reply_to, replies)
+        for decision in changes.decisions:
+            self.metrics.decided(decision.kind, decision.outcome, decision.refusal or "")
+
+    async def _continue(self, continuation: Continuation) -> None:
+        """Append the continuation before the commit: if that fails it finds nothing to do, but if this
+        process died in between, no one else would append it."""
+        name = f"{self.partition}/{continuation.offset}"
+        envelope = Envelope(
+            command_id([continuation.organizer, "continue", continuation.event, "system", name]),
+            continuation.organizer,
+            continuation.event,
+            ContinuePromotions(),
+            Actor.SYSTEM,
+            self.clock.now_ms(),
+            "",
+        )
+        await self.log.append(self.partition, Record(encode_command(envelope)))

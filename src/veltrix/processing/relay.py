@@ -1,0 +1,163 @@
+"""Carries committed facts out of the ledger, in sequence, at least once; and forgets erased persons.
+
+The facts table is the outbox. The relay's position moves only past facts that were published and whose
+erasures were carried out; after any error it starts again from that position, from the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from veltrix.domain import limits
+from veltrix.domain.facts import FactKind, NumberedFact
+from veltrix.observability.logging import get_logger
+from veltrix.ports.coordinator import Grant
+from veltrix.ports.errors import Fenced, PortError
+from veltrix.ports.feed import Feed
+from veltrix.ports.ledger import Head, Ledger
+from veltrix.ports.system import Clock
+from veltrix.ports.vault import Vault
+
+_log = get_logger("processing")
+
+
+class RelayMetrics(Protocol):
+    """What a relay tells about itself."""
+
+    def decision_latency(self, seconds: float) -> None:
+        """From the log's append time of a command to its facts being published."""
+
+    def published(self, facts: int) -> None:
+        """Facts were acknowledged by the feed."""
+
+    def erased(self) -> None:
+        """A person's keys were destroyed."""
+
+
+@dataclass(slots=True)
+class Relay:
+    """The way out of one partition. `committed` is called by its processor after each commit."""
+
+    partition: int
+    grant: Grant
+    ledger: Ledger
+    feed: Feed
+    vault: Vault
+    clock: Clock
+    metrics: RelayMetrics
+    _published_seq: int = 0
+    _marked_seq: int = 0
+    _marked_s: float = 0.0
+    _committed_seq: int = 0
+    _next_offset: int = 0
+    _buffer: deque[NumberedFact] = field(default_factory=deque)
+    _appended_ms: list[int] = field(default_factory=list)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _stopping: bool = False
+
+    def resume(self, head: Head) -> None:
+        """Start from the ledger's position; facts that were published beyond it go out again."""
+        self._buffer.clear()
+        self._published_seq = self._marked_seq = head.relayed_seq
+        self._committed_seq = head.next_seq - 1
+        self._next_offset = head.next_offset
+        self._wake.set()
+
+    def committed(self, facts: Sequence[NumberedFact], next_offset: int, appended_ms: list[int]) -> None:
+        """Facts that were just committed; kept at hand up to a bound, else read from the ledger again."""
+        if len(self._buffer) + len(facts) <= limits.RELAY_BUFFER_MAX:
+            self._buffer.extend(facts)
+        else:
+            self._buffer.clear()
+        if facts:
+            self._committed_seq = facts[-1].seq
+        self._next_offset = next_offset
+        self._appended_ms.extend(appended_ms[: limits.RELAY_BUFFER_MAX - len(self._appended_ms)])
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Let `run` end once everything committed is published."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Publish until stopped or fenced. Errors of the feed and the vault are tried again."""
+        delay_s = limits.BACKOFF_MIN_S
+        while True:
+            try:
+                await self._publish_all()
+                await self._mark(force=self._stopping)
+                if self._stopping and self._published_seq >= self._committed_seq:
+                    return
+                delay_s = limits.BACKOFF_MIN_S
+                await self._wait()
+            except Fenced:
+                raise
+            except PortError as error:
+                _log.warning("relay_failed", partition=self.partition, error=str(error))
+                self._buffer.clear()
+                await asyncio.sleep(delay_s)
+                delay_s = min(delay_s * 2, limits.BACKOFF_MAX_S)
+
+    async def _wait(self) -> None:
+        if self._marked_seq == self._published_seq:
+            await self._wake.wait()
+        else:
+            try:
+                async with asyncio.timeout(limits.RELAY_MARK_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+        self._wake.clear()
+
+    async def _publish_all(self) -> None:
+        while True:
+            facts = await self._next_facts()
+            appended_ms, self._appended_ms = self._appended_ms, []
+            next_offset = self._next_offset
+            if not facts and not appended_ms:
+                return
+            for numbered in facts:
+                if numbered.fact.kind is FactKind.PERSON_ERASED:
+                    await self._erase(numbered)
+            await self.feed.publish(self.partition, facts, next_offset)
+            if facts:
+                self._published_seq = facts[-1].seq
+                self.metrics.published(len(facts))
+            now_ms = self.clock.now_ms()
+            for append_ms in appended_ms:
+                self.metrics.decision_latency((now_ms - append_ms) / 1000)
+
+    async def _next_facts(self) -> list[NumberedFact]:
+        while self._buffer and self._buffer[0].seq <= self._published_seq:
+            self._buffer.popleft()
+        if self._buffer and self._buffer[0].seq == self._published_seq + 1:
+            facts = list(self._buffer)
+            self._buffer.clear()
+            return facts
+        if self._published_seq >= self._committed_seq:
+            return []
+        return await self.ledger.facts(self.partition, self._published_seq, limits.RELAY_PAGE)
+
+    async def _erase(self, numbered: NumberedFact) -> None:
+        person = numbered.fact.person
+        assert person is not None
+        keys = await self.ledger.keys_of(numbered.fact.event, person, numbered.offset)
+        await self.vault.destroy(keys)
+        self.metrics.erased()
+        _log.info("person_erased", partition=self.partition, offset=numbered.offset, keys=len(keys))
+
+    async def _mark(self, *, force: bool) -> None:
+        """Record the position now and then: a crash in between publishes some facts twice, no more."""
+        now_s = self.clock.monotonic_s()
+        if self._marked_seq == self._published_seq:
+            return
+        if not force and now_s - self._marked_s < limits.RELAY_MARK_S:
+            return
+        await self.ledger.relayed(self.partition, self.grant.term, self._published_seq)
+        self._marked_seq = self._published_seq
+        self._marked_s = now_s

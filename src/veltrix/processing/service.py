@@ -1,0 +1,145 @@
+"""The processing service: owns the partitions that the coordinator grants it, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from veltrix.domain import limits
+from veltrix.domain.decider import RulesUnknown
+from veltrix.observability.logging import get_logger
+from veltrix.ports.coordinator import Coordinator, Grant
+from veltrix.ports.errors import Fenced, Mismatch, PortError
+from veltrix.ports.feed import Feed, Replies
+from veltrix.ports.ledger import Ledger
+from veltrix.ports.log import Log
+from veltrix.ports.system import Clock
+from veltrix.ports.vault import Vault
+from veltrix.processing.processor import Processor, ProcessorMetrics
+from veltrix.processing.relay import Relay, RelayMetrics
+from veltrix.processing.ticker import Ticker, TickerMetrics
+
+_log = get_logger("processing")
+
+
+class ProcessingMetrics(ProcessorMetrics, RelayMetrics, TickerMetrics, Protocol):
+    """All that processing tells about itself."""
+
+    def owned(self, partition: int, owned: bool) -> None:
+        """A partition was taken or given up."""
+
+    def fenced(self, partition: int) -> None:
+        """A write was refused because a newer term exists."""
+
+
+@dataclass(slots=True)
+class ProcessingService:
+    """Decides every partition that it can get. `failed` names what an operator must repair."""
+
+    log: Log
+    ledger: Ledger
+    feed: Feed
+    replies: Replies
+    vault: Vault
+    coordinator: Coordinator
+    clock: Clock
+    metrics: ProcessingMetrics
+    batch_max: int = limits.READ_BATCH_MAX
+    failed: dict[int, str] = field(default_factory=dict)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _processors: dict[int, Processor] = field(default_factory=dict)
+    _ticking: asyncio.Task[None] | None = None
+    _stopping: bool = False
+
+    async def start(self) -> None:
+        """Begin to campaign for every partition and for the ticker."""
+        for partition in range(self.log.identity.partitions):
+            self._tasks.append(asyncio.create_task(self._own(partition), name=f"partition/{partition}"))
+        ticker = Ticker(self.log, self.ledger, self.vault, self.coordinator, self.clock, self.metrics)
+        self._ticking = asyncio.create_task(ticker.run(), name="ticker")
+
+    @property
+    def ready(self) -> bool:
+        """Whether every partition is owned here; more processes share them, one process has them all."""
+        return len(self._processors) == self.log.identity.partitions and not self.failed
+
+    async def stop(self) -> None:
+        """Finish the batch at hand, publish its facts, and hand the partitions over; safe to call twice."""
+        self._stopping = True
+        if self._ticking is not None:
+            self._ticking.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._ticking
+            self._ticking = None
+        for processor in self._processors.values():
+            processor.stopping = True
+        waiting = [task for task in self._tasks if not task.done()]
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=limits.DRAIN_MAX_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        self._tasks.clear()
+
+    async def drained(self) -> None:
+        """Return once everything in the log is decided; bounded by `limits.DRAIN_MAX_S`."""
+        deadline_s = self.clock.monotonic_s() + limits.DRAIN_MAX_S
+        for partition, processor in list(self._processors.items()):
+            while self.clock.monotonic_s() < deadline_s and partition not in self.failed:
+                _, high = await self.log.bounds(partition)
+                if processor.state is None or processor.state.next_offset >= high:
+                    break
+                await asyncio.sleep(limits.BACKOFF_MIN_S)
+
+    async def _own(self, partition: int) -> None:
+        """Own the partition again and again; back off after errors, stop where an operator is needed."""
+        delay_s = limits.BACKOFF_MIN_S
+        while not self._stopping:
+            grant = await self.coordinator.acquire(f"partition/{partition}")
+            started_s = self.clock.monotonic_s()
+            try:
+                await self._decide(partition, grant)
+            except Fenced as error:
+                self.metrics.fenced(partition)
+                _log.warning("fenced", partition=partition, term=str(grant.term), error=str(error))
+            except (Mismatch, RulesUnknown) as error:
+                self.failed[partition] = str(error)
+                _log.error("partition_stopped", partition=partition, error=str(error))
+                return
+            except PortError as error:
+                _log.warning("partition_interrupted", partition=partition, error=str(error))
+            finally:
+                self._processors.pop(partition, None)
+                self.metrics.owned(partition, False)
+                await self.coordinator.release(grant)
+            if self.clock.monotonic_s() - started_s > limits.BACKOFF_MAX_S:
+                delay_s = limits.BACKOFF_MIN_S
+            if not self._stopping:
+                await asyncio.sleep(delay_s)
+                delay_s = min(delay_s * 2, limits.BACKOFF_MAX_S)
+
+    async def _decide(self, partition: int, grant: Grant) -> None:
+        relay = Relay(partition, grant, self.ledger, self.feed, self.vault, self.clock, self.metrics)
+        processor = Processor(
+            partition,
+            grant,
+            self.log,
+            self.ledger,
+            self.replies,
+            relay,
+            self.clock,
+            self.metrics,
+            self.batch_max,
+        )
+        self._processors[partition] = processor
+        self.metrics.owned(partition, True)
+        relaying = asyncio.create_task(relay.run(), name=f"relay/{partition}")
+        try:
+            await processor.run()
+            relay.stop()
+            await relaying
+        finally:
+            relaying.cancel()
+            await asyncio.gather(relaying, return_exceptions=True)

@@ -1,0 +1,108 @@
+"""Appends work whose time has come, as commands: holds that expire, events that end. One ticks at a time.
+
+Ticking decides nothing. A command that comes twice is a duplicate, one that comes too early is refused,
+and one that comes late finds that the hold no longer stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+from veltrix.domain import limits
+from veltrix.domain.commands import Actor, Command, EndEvent, Envelope, ExpireHold
+from veltrix.domain.identifiers import command_id
+from veltrix.observability.logging import get_logger
+from veltrix.ports.coordinator import Coordinator, Grant
+from veltrix.ports.errors import PortError
+from veltrix.ports.ledger import Due, Ledger
+from veltrix.ports.log import Log, Record
+from veltrix.ports.system import Clock
+from veltrix.ports.vault import Vault
+from veltrix.wire import encode_command
+
+_log = get_logger("ticker")
+_DAY_MS = 24 * 3600 * 1000
+
+
+class TickerMetrics(Protocol):
+    """What the ticker tells about itself."""
+
+    def ticked(self, appended: int) -> None:
+        """A round ended; so many commands were appended."""
+
+
+@dataclass(slots=True)
+class Ticker:
+    """Runs rounds over all partitions while it holds the grant `ticker`."""
+
+    log: Log
+    ledger: Ledger
+    vault: Vault
+    coordinator: Coordinator
+    clock: Clock
+    metrics: TickerMetrics
+    interval_s: float = limits.TICK_INTERVAL_S
+    refused_keys_days: int = limits.REFUSED_KEYS_DAYS
+    _swept_day: int = -1
+
+    async def run(self) -> None:
+        """Wait for the grant and tick; start again when it is lost. Ends by cancellation."""
+        while True:
+            grant = await self.coordinator.acquire("ticker")
+            try:
+                await self._tick_while(grant)
+            finally:
+                await self.coordinator.release(grant)
+
+    async def _tick_while(self, grant: Grant) -> None:
+        while not grant.lost.is_set():
+            try:
+                await self.tick()
+            except PortError as error:
+                _log.warning("tick_failed", error=str(error))
+            await asyncio.sleep(self.interval_s)
+
+    async def tick(self) -> int:
+        """One round; returns how many commands were appended."""
+        appended = 0
+        now_ms = self.clock.now_ms()
+        for partition in range(self.log.identity.partitions):
+            if await self._lags(partition):
+                continue
+            for due in await self.ledger.due(partition, now_ms, limits.DUE_PER_TICK):
+                await self.log.append(partition, Record(encode_command(_command(due, now_ms))))
+                appended += 1
+        self.metrics.ticked(appended)
+        if now_ms // _DAY_MS != self._swept_day:
+            await self._sweep_keys(now_ms)
+            self._swept_day = now_ms // _DAY_MS
+        return appended
+
+    async def _lags(self, partition: int) -> bool:
+        """While much is undecided, a confirmation may already stand in the log before the expiry."""
+        head = await self.ledger.head(partition)
+        _, high = await self.log.bounds(partition)
+        return head is None or high - head.next_offset > limits.TICK_LAG_MAX
+
+    async def _sweep_keys(self, now_ms: int) -> None:
+        """Destroy the keys of boxes that came to nothing, once refusals are old enough."""
+        before_ms = now_ms - self.refused_keys_days * _DAY_MS
+        for partition in range(self.log.identity.partitions):
+            offset = -1
+            while page := await self.ledger.unused_keys(partition, offset, before_ms, limits.DUE_PER_TICK):
+                await self.vault.destroy([key_id for _, key_id in page])
+                offset = page[-1][0]
+
+
+def _command(due: Due, now_ms: int) -> Envelope:
+    body: Command
+    if due.hold_number:
+        body = ExpireHold(due.registration, due.hold_number)
+        route, name = "expire", f"{due.registration}/{due.hold_number}"
+    else:
+        body, route, name = EndEvent(), "end", str(due.due_ms)
+    # The stamp's second is in the id: should log time lag behind the clock, the next round asks again.
+    identity = command_id([due.organizer, route, due.event, "system", f"{name}/{now_ms // 1000}"])
+    return Envelope(identity, due.organizer, due.event, body, Actor.SYSTEM, now_ms, "")
