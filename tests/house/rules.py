@@ -22,10 +22,11 @@ ROOMS: dict[str, frozenset[str] | None] = {
     "domain": frozenset(),
     "ports": frozenset({"domain"}),
     "wire": frozenset({"domain"}),
+    "sealing": frozenset({"domain"}),
     "observability": frozenset({"domain", "ports"}),
-    "registration": frozenset({"domain", "ports", "wire", "observability"}),
-    "processing": frozenset({"domain", "ports", "wire", "observability"}),
-    "notification": frozenset({"domain", "ports", "wire", "observability"}),
+    "registration": frozenset({"domain", "ports", "wire", "sealing", "observability"}),
+    "processing": frozenset({"domain", "ports", "wire", "sealing", "observability"}),
+    "notification": frozenset({"domain", "ports", "wire", "sealing", "observability"}),
     "adapters": frozenset({"domain", "ports", "wire"}),
     "simulation": frozenset({"domain", "ports", "adapters.memory"}) | SERVICES,
     "config": frozenset({"domain"}),
@@ -41,6 +42,7 @@ DOMAIN_STDLIB = frozenset(
         "__future__",
         "abc",
         "base64",
+        "binascii",
         "bisect",
         "collections",
         "contextlib",
@@ -69,7 +71,7 @@ DOMAIN_STDLIB = frozenset(
 )
 
 # These get time, identifiers and the outside world through ports, so that the simulator can stand in for it.
-OUTSIDE_WORLD_ROOMS = frozenset({"domain", "ports", "wire"}) | SERVICES
+OUTSIDE_WORLD_ROOMS = frozenset({"domain", "ports", "wire", "sealing"}) | SERVICES
 OUTSIDE_WORLD = frozenset(
     {
         "asyncio.to_thread",
