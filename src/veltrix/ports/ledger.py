@@ -169,8 +169,14 @@ class Ledger(Protocol):
 
 
 class LedgerRows(Protocol):
-    """The whole ledger as plain rows, for the audit: canonical, in key order, without owner and term."""
+    """The whole ledger as plain rows, for the audit: canonical, in key order, and only what replay gives
+    too (no owner, no term, no relay position, no commit times)."""
 
     def rows(self) -> AsyncIterator[tuple[str, tuple[object, ...]]]:
-        """(table, row) of every table, in a fixed order of tables and keys."""
+        """(table, row) of every table in a fixed order of tables and keys, all of one snapshot that is
+        taken with the first row. The table `partitions` comes first, as (partition, next_offset, …)."""
+        ...
+
+    async def quarantined(self, partition: int) -> dict[int, str]:
+        """Offset and reason of every record that was quarantined, which replay takes as input."""
         ...

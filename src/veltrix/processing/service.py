@@ -47,6 +47,7 @@ class ProcessingService:
     clock: Clock
     metrics: ProcessingMetrics
     batch_max: int = limits.READ_BATCH_MAX
+    tick_interval_s: float = limits.TICK_INTERVAL_S
     failed: dict[int, str] = field(default_factory=dict)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _processors: dict[int, Processor] = field(default_factory=dict)
@@ -57,7 +58,15 @@ class ProcessingService:
         """Begin to campaign for every partition and for the ticker."""
         for partition in range(self.log.identity.partitions):
             self._tasks.append(asyncio.create_task(self._own(partition), name=f"partition/{partition}"))
-        ticker = Ticker(self.log, self.ledger, self.vault, self.coordinator, self.clock, self.metrics)
+        ticker = Ticker(
+            self.log,
+            self.ledger,
+            self.vault,
+            self.coordinator,
+            self.clock,
+            self.metrics,
+            self.tick_interval_s,
+        )
         self._ticking = asyncio.create_task(ticker.run(), name="ticker")
 
     @property
