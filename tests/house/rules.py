@@ -29,9 +29,11 @@ ROOMS: dict[str, frozenset[str] | None] = {
     "notification": frozenset({"domain", "ports", "wire", "sealing", "observability"}),
     "adapters": frozenset({"domain", "ports", "wire"}),
     "simulation": frozenset({"domain", "ports", "adapters.memory"}) | SERVICES,
+    "audit": frozenset({"domain", "ports", "wire", "processing", "adapters.memory"}),
     "config": frozenset({"domain"}),
     "bootstrap": EVERYTHING,
     "load": EVERYTHING,
+    "demo": EVERYTHING,
     "cli": EVERYTHING,
     "__main__": EVERYTHING,
 }

@@ -16,11 +16,12 @@ from veltrix.domain.commands import (
     ErasePerson,
     OpenEvent,
 )
-from veltrix.domain.event import Event, EventStatus, check_change, check_spec
+from veltrix.domain.event import Event, EventStatus
 from veltrix.domain.facts import Fact, FactKind
 from veltrix.domain.identifiers import EVENT, entity_id
 from veltrix.domain.outcomes import Decided, Refusal
 from veltrix.domain.rules.context import Context, accepted, refused
+from veltrix.domain.soundness import check_change, check_spec
 
 
 def create_event(context: Context, body: CreateEvent) -> Decided:
@@ -123,7 +124,7 @@ def _to(context: Context, status: EventStatus, kind: FactKind) -> Decided:
 
 def _after(context: Context, **changes: object) -> Event:
     event = context.event.event
-    return replace(event, version=event.version + 1, changed_ms=context.now_ms, **changes)  # type: ignore[arg-type]
+    return replace(event, version=event.version + 1, changed_ms=context.now_ms, **changes)  # type: ignore[arg-type] # the fields' names are checked by the dataclass
 
 
 STEPS: dict[type[Command], Callable[[Context, Command], Decided]] = {

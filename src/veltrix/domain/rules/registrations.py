@@ -24,19 +24,26 @@ from veltrix.domain.facts import Fact, FactKind
 from veltrix.domain.identifiers import REGISTRATION, entity_id
 from veltrix.domain.outcomes import Decided, Refusal
 from veltrix.domain.registration import ACTIVE, SEATED, Registration, RegistrationStatus, Seat
+from veltrix.domain.rules.admission import (
+    access_refused,
+    closed_to,
+    form_refused,
+    on_sale,
+    party_refused,
+    person_refused,
+)
 from veltrix.domain.rules.context import Context, accepted, refused
 from veltrix.domain.seating import could_ever_fit, fits, must_queue, seated
-from veltrix.domain.state import Person
 
 
 def register(context: Context, body: Register) -> Decided:
     """Seats at once, a place on the waitlist, or a refusal that names the first reason."""
     refusal = (
-        _closed_to(context)
-        or _access_refused(context, body)
-        or _form_refused(context, body.form_version)
-        or _party_refused(context, body)
-        or _person_refused(context, body.person, len(body.categories))
+        closed_to(context)
+        or access_refused(context, body)
+        or form_refused(context, body.form_version)
+        or party_refused(context, body)
+        or person_refused(context, body.person, len(body.categories))
     )
     if refusal is None:
         need = context.event.need_of(body.categories)
@@ -154,7 +161,7 @@ def move(context: Context, body: Move) -> Decided:
     target = context.event.event.spec.category(body.category)
     if target is None:
         return refused(Refusal.UNKNOWN_CATEGORY, f"there is no category {body.category!r}")
-    if context.by_registrant and not _on_sale(context, target):
+    if context.by_registrant and not on_sale(context, target):
         return refused(Refusal.CATEGORY_NOT_ON_SALE, f"category {body.category!r} is not on sale now")
     if context.by_registrant and seat.checked_in_ms is not None:
         return refused(Refusal.SEAT_CHECKED_IN, "a seat that was checked in cannot be moved")
@@ -188,7 +195,7 @@ def transfer(context: Context, body: Transfer) -> Decided:
     if any(seat.checked_in_ms is not None for seat in found.seats):
         return refused(Refusal.SEAT_CHECKED_IN, "a registration with a checked-in seat cannot change hands")
     if body.person != found.person:
-        over_limit = _person_refused(context, body.person, len(found.active_seats()))
+        over_limit = person_refused(context, body.person, len(found.active_seats()))
         if over_limit is not None:
             return over_limit
     seats = tuple(replace(seat, holder=seat.holder + 1, box=None) for seat in found.seats)
@@ -206,7 +213,7 @@ def change_answers(context: Context, body: ChangeAnswers) -> Decided:
         return found
     if found.status not in ACTIVE:
         return refused(Refusal.NOT_ACTIVE, f"the registration is {found.status}")
-    outdated = _form_refused(context, body.form_version)
+    outdated = form_refused(context, body.form_version)
     if outdated is not None:
         return outdated
     return accepted(context.fact(FactKind.REGISTRATION_CHANGED, _after(context, found, box=body.box)))
@@ -260,86 +267,6 @@ def _find(context: Context, registration: str) -> Registration | Decided:
 
 def _seat(registration: Registration, number: int) -> Seat | None:
     return next((seat for seat in registration.seats if seat.active and seat.number == number), None)
-
-
-def _closed_to(context: Context) -> Decided | None:
-    """Why the event takes no registrations now. An organizer is not bound by windows."""
-    event = context.event.event
-    if event.status is EventStatus.CANCELLED:
-        return refused(Refusal.EVENT_CANCELLED, "the event is cancelled")
-    if event.status is EventStatus.ENDED:
-        return refused(Refusal.EVENT_ENDED, "the event has ended")
-    if event.status is not EventStatus.OPEN:
-        return refused(Refusal.NOT_OPEN, f"the event is {event.status}")
-    windows = event.spec.windows
-    if not context.by_registrant or not windows:
-        return None
-    if any(window.contains(context.now_ms) for window in windows):
-        return None
-    if any(window.opens_ms is not None and window.opens_ms > context.now_ms for window in windows):
-        return refused(Refusal.WINDOW_NOT_OPEN_YET, "registration has not opened yet")
-    return refused(Refusal.WINDOW_OVER, "registration is over")
-
-
-def _access_refused(context: Context, body: Register) -> Decided | None:
-    """Why the access code does not open registration. An organizer needs none."""
-    codes = context.event.event.spec.access_codes
-    if not codes or not context.by_registrant:
-        return None
-    if body.access_code is None:
-        return refused(Refusal.ACCESS_CODE_REQUIRED, "registration needs an access code")
-    code = next((code for code in codes if code.hash == body.access_code), None)
-    if code is None:
-        return refused(Refusal.ACCESS_CODE_INVALID, "the access code is unknown")
-    if code.categories and not set(body.categories) <= set(code.categories):
-        return refused(Refusal.ACCESS_CODE_INVALID, "the access code is not for these categories")
-    if code.uses is not None and context.event.code_uses.get(code.hash, 0) >= code.uses:
-        return refused(Refusal.ACCESS_CODE_USED_UP, f"the access code was used {code.uses} times")
-    return None
-
-
-def _form_refused(context: Context, version: int) -> Decided | None:
-    form = context.event.event.spec.form
-    if not form.min_version <= version <= form.version:
-        return refused(
-            Refusal.FORM_VERSION_OUTDATED,
-            f"answers are to form version {version}; {form.min_version} to {form.version} are accepted",
-        )
-    return None
-
-
-def _party_refused(context: Context, body: Register) -> Decided | None:
-    spec = context.event.event.spec
-    for key in body.categories:
-        category = spec.category(key)
-        if category is None:
-            return refused(Refusal.UNKNOWN_CATEGORY, f"there is no category {key!r}")
-        if context.by_registrant and not _on_sale(context, category):
-            return refused(Refusal.CATEGORY_NOT_ON_SALE, f"category {key!r} is not on sale now")
-    if not 1 <= len(body.categories) <= spec.seats_per_registration:
-        return refused(
-            Refusal.PARTY_TOO_LARGE,
-            f"{len(body.categories)} seats; 1 to {spec.seats_per_registration} are allowed",
-        )
-    return None
-
-
-def _person_refused(context: Context, person: str, seats: int) -> Decided | None:
-    spec = context.event.event.spec
-    if not spec.one_per_email and spec.seats_per_person is None:
-        return None
-    has = context.event.people.get(person, Person())
-    if spec.one_per_email and has.registrations:
-        return refused(Refusal.ALREADY_REGISTERED, "this e-mail address has a registration")
-    if spec.seats_per_person is not None and has.seats + seats > spec.seats_per_person:
-        return refused(
-            Refusal.SEATS_PER_PERSON, f"{has.seats} seats are held; {spec.seats_per_person} are allowed"
-        )
-    return None
-
-
-def _on_sale(context: Context, category: Category) -> bool:
-    return category.window is None or category.window.contains(context.now_ms)
 
 
 def _room_to_move(context: Context, seat: Seat, target: Category) -> bool:
