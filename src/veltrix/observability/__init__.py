@@ -1,0 +1,1 @@
+"""What Veltrix says about itself: logs, metrics and traces. Services see facades, never the libraries."""
