@@ -1,0 +1,1 @@
+"""The adapters: one room for each part of the outside world, behind the ports and nothing else."""
