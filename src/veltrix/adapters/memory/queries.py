@@ -10,7 +10,7 @@ import msgspec
 from veltrix.adapters.memory.tables import Tables
 from veltrix.domain.event import Event
 from veltrix.domain.facts import NumberedFact
-from veltrix.domain.outcomes import Decision
+from veltrix.domain.outcomes import Decision, Outcome
 from veltrix.domain.registration import Registration
 from veltrix.ports.errors import Unavailable
 from veltrix.ports.ledger import EventRow, Head
@@ -107,6 +107,13 @@ class MemoryQueries:
         self._check_open()
         for row in canonical_rows(self._tables):
             yield row
+
+    async def quarantined(self, partition: int) -> dict[int, str]:
+        """Offset and reason of every quarantined record."""
+        self._check_open()
+        found = self._tables.partitions.get(partition)
+        decisions = [] if found is None else found.decisions
+        return {each.offset: each.detail for each in decisions if each.outcome is Outcome.QUARANTINED}
 
     def _check_open(self) -> None:
         if self._closed:
