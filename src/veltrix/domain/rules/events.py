@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from veltrix.domain.commands import (
     CancelEvent,
@@ -16,7 +16,7 @@ from veltrix.domain.commands import (
     ErasePerson,
     OpenEvent,
 )
-from veltrix.domain.event import Event, EventStatus
+from veltrix.domain.event import Event, EventSpec, EventStatus
 from veltrix.domain.facts import Fact, FactKind
 from veltrix.domain.identifiers import EVENT, entity_id
 from veltrix.domain.outcomes import Decided, Refusal
@@ -58,7 +58,9 @@ def change_event(context: Context, body: ChangeEvent) -> Decided:
         return refused(Refusal.INVALID_CHANGE, f"{faults[0].field} {faults[0].fault}")
     if body.spec == event.spec:
         return accepted()
-    return accepted(context.event_fact(FactKind.EVENT_CHANGED, _after(context, spec=body.spec)))
+    fact = context.event_fact(FactKind.EVENT_CHANGED, _after(context, spec=body.spec))
+    fact.reason = _changed(event.spec, body.spec)
+    return accepted(fact)
 
 
 def open_event(context: Context, body: OpenEvent) -> Decided:
@@ -102,6 +104,13 @@ def erase_person(context: Context, body: ErasePerson) -> Decided:
 def continue_promotions(context: Context, body: ContinuePromotions) -> Decided:
     """Nothing of its own: promotions that are due precede every command."""
     return accepted()
+
+
+def _changed(before: EventSpec, after: EventSpec) -> str:
+    """The names of the fields that differ: a consumer needs no history to tell what a change was."""
+    return ",".join(
+        field.name for field in fields(after) if getattr(before, field.name) != getattr(after, field.name)
+    )
 
 
 def _over(event: Event) -> Decided | None:
