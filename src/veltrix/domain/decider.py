@@ -71,8 +71,10 @@ def judge(state: PartitionState, envelope: Envelope, offset: int, append_ms: int
     own = _own_index(decided, len(facts))
     for fact in decided.facts:
         evolve(state, fact)
+    left = limits.PROMOTIONS_PER_DECISION - len(facts)
     facts += decided.facts
-    facts += _promote(state, event, now_ms, limits.PROMOTIONS_PER_DECISION - len(facts) + len(decided.facts))
+    freed = _promote(state, event, now_ms, left)
+    facts += freed
     assert len(facts) <= limits.FACTS_PER_DECISION, "a decision is bounded"
     decision = Decision(
         partition=state.partition,
@@ -97,7 +99,7 @@ def judge(state: PartitionState, envelope: Envelope, offset: int, append_ms: int
     state.decided[envelope.id] = decision
     state.next_seq += len(facts)
     _advance(state, offset, now_ms)
-    more = event is not None and bool(promotions(event, now_ms, 1))
+    more = event is not None and len(freed) == left and bool(promotions(event, now_ms, 1))
     return Judgement(decision, facts, more)
 
 

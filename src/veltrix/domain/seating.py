@@ -13,7 +13,12 @@ from veltrix.domain.state import EventState, Need
 
 def fits(event: EventState, need: Need) -> bool:
     """Whether there is room for the whole party now."""
-    return all(event.pools[pool].free >= count for pool, count in need)
+    pools = event.pools
+    for pool, count in need:
+        has = pools[pool]
+        if has.capacity - has.taken < count:  # also when the capacity was lowered below what is taken
+            return False
+    return True
 
 
 def could_ever_fit(event: EventState, need: Need) -> bool:
@@ -28,6 +33,11 @@ def must_queue(event: EventState, need: Need) -> bool:
         return False
     if waitlist.mode is WaitlistMode.STRICT:
         return event.waiting.waits_for(need)
+    return any_waiting_fits(event)
+
+
+def any_waiting_fits(event: EventState) -> bool:
+    """Whether there is room now for anyone who waits."""
     return any(fits(event, waiting) for waiting, _ in event.waiting.lines())
 
 
@@ -66,7 +76,7 @@ def promotions(event: EventState, log_time_ms: int, most: int = limits.PROMOTION
     A party that does not fit is passed over and named, with the pool that is short, in the fact of the
     promotion that overtook it.
     """
-    if not len(event.waiting) or not may_promote(event):
+    if not len(event.waiting) or not may_promote(event) or not any_waiting_fits(event):
         return []
     free = {key: pool.free for key, pool in event.pools.items()}
     heads = {need: 0 for need, _ in event.waiting.lines()}

@@ -33,7 +33,7 @@ from veltrix.domain.rules.admission import (
     person_refused,
 )
 from veltrix.domain.rules.context import Context, accepted, refused
-from veltrix.domain.seating import could_ever_fit, fits, must_queue, seated
+from veltrix.domain.seating import could_ever_fit, fits, must_queue
 
 
 def register(context: Context, body: Register) -> Decided:
@@ -301,11 +301,14 @@ def _newcomer(context: Context, body: Register, status: RegistrationStatus) -> R
 
 
 def _seat_newcomer(context: Context, body: Register) -> Fact:
-    waiting = _newcomer(context, body, RegistrationStatus.WAITLISTED)
-    waiting.version = 0
-    after = seated(context.event, waiting, context.now_ms)
-    held = after.status is RegistrationStatus.HELD
-    return context.fact(FactKind.REGISTRATION_HELD if held else FactKind.REGISTRATION_CONFIRMED, after)
+    holds = context.event.event.spec.holds
+    if holds is None:
+        newcomer = _newcomer(context, body, RegistrationStatus.CONFIRMED)
+        return context.fact(FactKind.REGISTRATION_CONFIRMED, newcomer)
+    newcomer = _newcomer(context, body, RegistrationStatus.HELD)
+    newcomer.hold_number = 1
+    newcomer.hold_deadline_ms = context.now_ms + holds.ttl_s * 1000
+    return context.fact(FactKind.REGISTRATION_HELD, newcomer)
 
 
 def _after(context: Context, before: Registration, **changes: object) -> Registration:
