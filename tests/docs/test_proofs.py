@@ -1,0 +1,49 @@
+"""A promise in the documents names the test that proves it; that test exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+
+import pytest
+
+from tests.docs import pages
+
+_PROOF = re.compile(r"`(tests/[\w./-]+\.py)::([\w:]+)`")
+PROMISES = [("README.md", "What is promised"), ("docs/consistency.md", "The table")]
+
+
+@cache
+def claims_of(file: str) -> frozenset[str]:
+    """The tests of a file, as `test_name` or `Class::test_name`."""
+    found: set[str] = set()
+    for node in ast.parse(pages.read(pages.ROOT / file)).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            found |= {
+                f"{node.name}::{inner.name}"
+                for inner in node.body
+                if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
+            }
+    return frozenset(name for name in found if name.rpartition("::")[2].startswith("test_"))
+
+
+def test_every_test_that_a_document_names_exists():
+    """A `file::test` in any page is a test function of that file."""
+    missing = []
+    for page in pages.pages():
+        for file, name in _PROOF.findall(pages.read(page)):
+            if not (pages.ROOT / file).exists() or name not in claims_of(file):
+                missing.append(f"{page.relative_to(pages.ROOT)}: {file}::{name}")
+    assert not missing, "\n".join(missing)
+
+
+@pytest.mark.parametrize(("page", "heading"), PROMISES)
+def test_every_promise_names_its_proof(page, heading):
+    """Each row of a table of promises names a test, or says in words that there is none yet."""
+    rows = list(pages.rows(pages.section(pages.read(pages.ROOT / page), heading)))
+    assert rows
+    bare = [row[0] for row in rows if not _PROOF.search(row[-1]) and "no test yet" not in row[-1]]
+    assert not bare
