@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from veltrix.cli import configuring, keys, running
+from veltrix.cli import auditing, configuring, keys, loading, serving
 from veltrix.cli.exits import ExitCode, table
 from veltrix.cli.options import Json
 
@@ -21,10 +21,10 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: rich's takes 0.15 s to import, a half of what people notice
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("serve")(running.serve)
-app.command("demo")(running.demo)
-app.command("load")(running.load)
-app.command("audit")(running.audit)
+app.command("serve")(serving.serve)
+app.command("demo")(loading.demo)
+app.command("load")(loading.load)
+app.command("audit")(auditing.audit)
 app.add_typer(keys.app, name="key")
 app.add_typer(configuring.app, name="config")
 

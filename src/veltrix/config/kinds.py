@@ -304,6 +304,31 @@ class Url(_Plain):
 
 
 @dataclass(frozen=True)
+class Origins:
+    """Web sites, as browsers name them in the Origin header."""
+
+    description: str = 'list of URLs without a path, or ["*"] for every site'
+
+    def parse(self, value: Any, base: Path) -> tuple[str, ...]:
+        """Each as a `Url`; `*` only alone."""
+        if not isinstance(value, list):
+            raise _refuse_type(value, "a list", 'a list, such as ["https://www.example.org"]')
+        if value == ["*"]:
+            return ("*",)
+        if "*" in value:
+            raise Wrong("names sites beside *, which is every site", 'write ["*"] or only the sites')
+        return tuple(Url().parse(item, base) for item in value)
+
+    def from_text(self, text: str) -> Any:
+        """URLs separated by commas."""
+        return [part.strip() for part in text.split(",")]
+
+    def show(self, value: Sequence[str]) -> list[str]:
+        """The URLs."""
+        return list(value)
+
+
+@dataclass(frozen=True)
 class Mailbox(_Plain):
     """An e-mail address, perhaps with a display name."""
 

@@ -17,6 +17,7 @@ from veltrix.config.kinds import (
     Kind,
     Mailbox,
     Networks,
+    Origins,
     Secret,
     SecretText,
     Size,
@@ -53,6 +54,11 @@ class Http:
         Networks(),
         (),
         "Networks of the reverse proxies whose `Forwarded` and `X-Forwarded-…` headers are believed.",
+    )
+    cors_origins: tuple[str, ...] = setting(
+        Origins(),
+        (),
+        "Other web sites whose pages may call the API from people's browsers.",
     )
     wait_default_s: float = setting(
         Duration(0.0, limits.WAIT_MAX_S),

@@ -129,7 +129,6 @@ def read_file(path: Path) -> tuple[dict[str, Given], list[Problem]]:
         if path.is_file() and path.stat().st_size > FILE_MAX_BYTES:
             return {}, [_file_problem(path, "is larger than 1 MiB", "a configuration is much smaller")]
         text = path.read_text(encoding="utf-8-sig")
-        document = tomllib.loads(text)
     except FileNotFoundError:
         return {}, [_file_problem(path, "does not exist", "create it, or name another with --config")]
     except IsADirectoryError:
@@ -138,8 +137,10 @@ def read_file(path: Path) -> tuple[dict[str, Given], list[Problem]]:
         return {}, [_file_problem(path, f"cannot be read ({error.strerror})", "make it readable")]
     except UnicodeDecodeError:
         return {}, [_file_problem(path, "is not UTF-8 text", "save it as UTF-8")]
+    try:
+        document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        return {}, [_syntax_problem(path, error)]
+        return {}, [_syntax_problem(path, text, error)]
     return _values_of(path, document, lines_of(text))
 
 
@@ -147,11 +148,14 @@ def _file_problem(path: Path, message: str, remedy: str) -> Problem:
     return Problem(str(path), "", "", message, remedy)
 
 
-def _syntax_problem(path: Path, error: Exception) -> Problem:
+def _syntax_problem(path: Path, text: str, error: Exception) -> Problem:
     """What the TOML reader says, with its line in the place where lines are told."""
     said = str(error) if isinstance(error, ValueError) else "Nested too deeply"
     place = re.search(r"\(at line (\d+), column (\d+)\)", said)
-    where = f"{path}:{place[1]}" if place else str(path)
+    if place:
+        where = f"{path}:{place[1]}"
+    else:
+        where = f"{path}:{len(text.splitlines())}" if "end of document" in said else str(path)
     said = re.sub(r"\s*\(at [^)]*\)", "", said)
     return Problem("the file", "", where, f"is not valid TOML: {said}", "correct that line")
 
@@ -222,11 +226,11 @@ def read_environment(environ: Mapping[str, str], base: Path) -> tuple[dict[str, 
 
 
 def _unknown_variable(variable: str, text: str, known: Mapping[str, Setting]) -> Problem:
-    folded = {name.lower(): name for name in [*known, FILE_VARIABLE]}
-    near = close_to(variable, folded)
-    remedy = (
-        f"did you mean {folded[near]}?" if near else "unset it; `veltrix config reference` lists them all"
-    )
+    # The prefix is left out, or any two variables would look alike.
+    by_rest = {name.removeprefix(ENVIRONMENT_PREFIX).lower(): name for name in [*known, FILE_VARIABLE]}
+    rest = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+    near = next((name for name in by_rest if name.endswith(f"_{rest}")), None) or close_to(rest, by_rest)
+    remedy = f"did you mean {by_rest[near]}?" if near else "unset it (veltrix config reference lists all)"
     value = "********" if looks_secret(variable) else shown(text)
     return Problem(variable, value, "environment", "is no variable that Veltrix knows", remedy)
 

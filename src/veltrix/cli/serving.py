@@ -1,0 +1,156 @@
+"""`veltrix serve`: the whole platform in this process, with a start-up page and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from veltrix.cli.exits import ExitCode
+from veltrix.cli.options import ConfigFile, DataDirectory, configured
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from veltrix.bootstrap import Started
+    from veltrix.config import Loaded
+
+Host = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Address to listen on.", show_default=False)
+]
+Port = Annotated[str | None, typer.Option(metavar="N", help="Port; 0 takes a free one.", show_default=False)]
+
+# Files, databases and sockets of the platform itself, beside its clients' connections.
+_FILES_OF_OUR_OWN: Final = 200
+
+
+def serve(file: ConfigFile = None, host: Host = None, port: Port = None, data: DataDirectory = None) -> None:
+    """Run the whole platform here until Ctrl-C.
+
+    Ctrl-C or SIGTERM stops it in order: who waits is answered, what was accepted is decided. A second
+    Ctrl-C ends it at once; nothing that was acknowledged is lost then either.
+    """
+    started_s = time.monotonic()
+    loaded = configured(file, data=data, host=host, port=port)
+    from veltrix.cli.output import console
+    from veltrix.load.crowd import raise_file_limit
+    from veltrix.observability.logging import configure, get_logger, wants_json
+
+    logging = loaded.config.logging
+    colours = not console(stderr=True).no_color and sys.stderr.isatty()
+    configure(logging.level, logging.format, sys.stderr, colours=colours)
+    quiet = wants_json(logging.format, sys.stderr)
+    log = get_logger("serve")
+    remarks = [*loaded.remarks, *_file_limit_remark(loaded, raise_file_limit())]
+
+    def ready(started: Started) -> None:
+        if quiet:
+            log.info("serving", url=started.url, local_url=started.local_url, data=str(started.data),
+                     channel=started.channel)  # fmt: skip
+            for remark in remarks:
+                log.warning("configuration_remark", remark=remark)
+        else:
+            print_page(console(), loaded, started, time.monotonic() - started_s, remarks)
+
+    def stopping(second: bool) -> None:
+        if quiet:
+            log.info("stopping" if not second else "stopping_at_once")
+        else:
+            text = (
+                "Stopping at once."
+                if second
+                else "Stopping: finishing what was accepted (Ctrl-C again: at once)"
+            )
+            console().print(f"\n{text}")
+
+    from veltrix.bootstrap import serve as run
+
+    run_until_signal(run(loaded.config, ready=ready), stopping)
+    if not quiet:
+        console().print("Stopped.")
+
+
+def run_until_signal(platform: Coroutine[None, None, None], stopping: Callable[[bool], None]) -> None:
+    """Run `platform` until it ends or a signal cancels it; a second SIGINT ends the process at once."""
+
+    async def main() -> None:
+        task = asyncio.ensure_future(platform)
+        asked = False
+
+        def stop(number: int) -> None:
+            nonlocal asked
+            if not asked:
+                asked = True
+                stopping(False)
+                task.cancel()
+            elif number == signal.SIGINT:
+                stopping(True)
+                sys.stdout.flush()
+                os._exit(ExitCode.INTERRUPTED)
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop, number)
+        try:
+            await task
+        except asyncio.CancelledError:
+            if not asked:
+                raise
+
+    from veltrix.load.command import run_on_fast_loop
+
+    run_on_fast_loop(main())
+
+
+def _file_limit_remark(loaded: Loaded, limit: int | None) -> list[str]:
+    """Says so when the operating system allows fewer connections than the configuration."""
+    wanted = loaded.config.http.held_requests_max
+    if limit is None or limit - _FILES_OF_OUR_OWN >= wanted:
+        return []
+    return [
+        f"this system lets Veltrix open {limit:,} files, so about {max(0, limit - _FILES_OF_OUR_OWN):,} "
+        f"connections at once: fewer than http.held_requests_max = {wanted:,} (ulimit -n raises it)"
+    ]
+
+
+def print_page(out: Console, loaded: Loaded, started: Started, startup_s: float, remarks: list[str]) -> None:
+    """What someone who just started Veltrix wants to know."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from veltrix import __version__
+
+    config = loaded.config
+    mail = (
+        f"sent through {config.smtp.host}:{config.smtp.port} ({config.smtp.security})"
+        if config.notification.channel == "smtp"
+        else f"written to {config.notification.spool_directory}, not sent"
+    )
+    rows = [
+        ("Pages", started.url),
+        ("API", f"{started.url}/docs (to try it), {started.url}/openapi.json"),
+        ("Watch", f"{started.local_url}/readyz, {started.local_url}/metrics"),
+        ("Data", str(started.data)),
+        ("Mail", mail),
+        ("Configured", f"by {loaded.file}" if loaded.file else "by defaults (veltrix config show)"),
+    ]
+    page = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        page.add_row(Text(f"  {name}", style="dim"), Text(value, overflow="fold"))
+    directory = "" if loaded.origins["data.directory"].source == "default" else f" --data {started.data}"
+    out.print(Text.assemble(("Veltrix", "bold"), f" {__version__} serves ({startup_s:.1f} s to start)"))
+    out.print()
+    out.print(page, soft_wrap=True)
+    out.print()
+    out.print(Text("  Next: make an API key in another terminal; it prints what to do with it"))
+    out.print(Text(f"    veltrix key create --organizer acme{directory}", style="bold"), soft_wrap=True)
+    out.print(Text("  Stop: Ctrl-C"))
+    for remark in remarks:
+        out.print(Text.assemble(("  Note: ", "yellow"), remark), soft_wrap=True)
+    sys.stdout.flush()
