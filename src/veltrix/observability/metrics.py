@@ -10,6 +10,7 @@ import platform
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from veltrix import __version__
 from veltrix.observability import catalogue
 from veltrix.observability.instruments import Family, Number, Spread, numbers, spreads
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Metrics:
     """Counts and measures. Every method is cheap, never raises, and is called from the event loop only."""
 
-    def __init__(self, version: str = "0") -> None:
+    def __init__(self, version: str = __version__) -> None:
         families: dict[str, Family[Number] | Family[Spread]] = {}
 
         def number(metric: catalogue.Metric) -> Family[Number]:

@@ -80,9 +80,7 @@ def console_renderer(colours: bool) -> Renderer:
     """For people: time, level and message first, then the fields."""
     import structlog
 
-    console = structlog.dev.ConsoleRenderer(
-        colors=colours, event_key="message", timestamp_key="time", pad_event=28
-    )
+    console = structlog.dev.ConsoleRenderer(colors=colours, event_key="message", timestamp_key="time")
 
     def render(entry: Fields) -> str:
         entry["time"] = entry["time"][11:-1]

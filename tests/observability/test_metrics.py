@@ -1,0 +1,325 @@
+"""Metrics: that `/metrics` has exactly what the catalogue says, and that the numbers are right."""
+
+import ast
+import asyncio
+import inspect
+import sys
+from bisect import bisect_left
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from veltrix import __version__
+from veltrix.observability import catalogue, instruments
+from veltrix.observability.catalogue import CATALOGUE, FINE_S, Type
+from veltrix.observability.instruments import numbers, spreads
+from veltrix.observability.looplag import watch_event_loop
+from veltrix.observability.metrics import Metrics, NullMetrics
+from veltrix.observability.reference import reference
+
+ROOT = Path(__file__).parents[2]
+
+
+def samples(metrics):
+    """Every sample of the page: (name, labels) → value."""
+    page, _ = metrics.page()
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in parse_text(page.decode())
+        for sample in family.samples
+    }
+
+
+def value(metrics, name, **labels):
+    """One sample of the page."""
+    return samples(metrics)[name, tuple(sorted(labels.items()))]
+
+
+def test_the_page_has_exactly_the_catalogue():
+    """Names, types, meanings and labels on `/metrics` are those of the catalogue, no more and no fewer."""
+    metrics = Metrics()
+    metrics.answered("/v1/events", "GET", 200, 0.1)
+    metrics.progress(0, 1, 2)
+    page, _ = metrics.page()
+    exposed = {family.name: family for family in parse_text(page.decode())}
+    wanted = {metric.name: metric for metric in CATALOGUE if sys.platform == "linux" or not metric.linux_only}
+    assert set(exposed) == set(wanted)
+    for name, metric in wanted.items():
+        family = exposed[name]
+        assert family.type == metric.type.value
+        if not metric.linux_only:
+            assert family.documentation == metric.meaning
+        for sample in family.samples:
+            assert set(sample.labels) - {"le"} == set(metric.labels), name
+
+
+def test_names_follow_the_rules():
+    """Counters end in _total, times in _seconds, and every meaning is a sentence."""
+    names = [metric.name for metric in CATALOGUE]
+    assert len(names) == len(set(names))
+    for metric in CATALOGUE:
+        assert metric.meaning.endswith(".")
+        assert metric.exposed.endswith("_total") == (metric.type is Type.COUNTER)
+        assert not metric.name.endswith("_total")
+        if metric.unit == "seconds":
+            assert metric.name.endswith("_seconds")
+        assert bool(metric.buckets) == (metric.type is Type.HISTOGRAM)
+        assert metric.unit or metric.type is not Type.HISTOGRAM
+        assert not metric.known or len(metric.labels) == 1
+
+
+def test_the_reference_is_current():
+    """docs/metrics.md is what the catalogue gives now."""
+    page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert page == reference(), "run: .venv/bin/python -m veltrix.observability.reference > docs/metrics.md"
+
+
+def test_the_decision_histogram_is_fine_enough():
+    """At least ten buckets a decade from 0.1 ms to 10 s, rising by no more than 30 % a step."""
+    assert FINE_S[0] == 0.0001
+    assert FINE_S[-1] == 10.0
+    for decade in range(-4, 1):
+        inside = [bound for bound in FINE_S if 10**decade * 0.999 <= bound < 10 ** (decade + 1) * 0.999]
+        assert len(inside) >= 10
+    assert all(1 < after / before <= 1.3 for before, after in pairwise(FINE_S))
+
+
+ROUTE = {"route": "/v1/events/{event}", "method": "POST"}
+
+
+@pytest.mark.parametrize(
+    ("tell", "expected"),
+    [
+        (
+            lambda m: m.answered("/v1/events/{event}", "POST", 201, 0.004),
+            {
+                "http_requests_total": (1, {**ROUTE, "status": "2xx"}),
+                "http_request_seconds_sum": (0.004, ROUTE),
+            },
+        ),
+        (
+            lambda m: m.appended("register", 0.001),
+            {
+                "commands_accepted_total": (1, {"kind": "register"}),
+                "log_append_seconds_sum": (0.001, {}),
+            },
+        ),
+        (lambda m: m.waited("decided", 0.02), {"decision_wait_seconds_count": (1, {"outcome": "decided"})}),
+        (lambda m: m.turned_away("rate"), {"http_turned_away_total": (1, {"reason": "rate"})}),
+        (lambda m: m.gauge("held_requests", 7), {"http_held_requests": (7, {})}),
+        (lambda m: m.gauge("stream_clients", 8), {"http_stream_clients": (8, {})}),
+        (lambda m: m.gauge("keys_reserved", 9), {"keys_reserved": (9, {})}),
+        (lambda m: m.gauge("undecided", 10), {"undecided_estimate": (10, {})}),
+        (
+            lambda m: m.batch(0, 40, 0.001, 0.002, 0.003),
+            {
+                "batch_commands_sum": (40, {}),
+                "batch_load_seconds_sum": (0.001, {}),
+                "batch_decide_seconds_sum": (0.002, {}),
+                "batch_commit_seconds_sum": (0.003, {}),
+            },
+        ),
+        (lambda m: m.decided("register", "accepted", ""), {"decisions_total": (1, {"outcome": "accepted"})}),
+        (
+            lambda m: m.decided("register", "refused", "full"),
+            {"decisions_total": (1, {"outcome": "refused"}), "refusals_total": (1, {"reason": "full"})},
+        ),
+        (
+            lambda m: m.progress(3, 40, 100),
+            {"next_offset": (40, {"partition": "3"}), "undecided_commands": (60, {"partition": "3"})},
+        ),
+        (lambda m: m.progress(3, 40, 39), {"undecided_commands": (0, {"partition": "3"})}),
+        (lambda m: (m.owned(0, True), m.owned(1, True), m.owned(1, True)), {"terms_held": (2, {})}),
+        (lambda m: (m.owned(0, True), m.owned(0, False), m.owned(0, False)), {"terms_held": (0, {})}),
+        (lambda m: m.fenced(0), {"fenced_total": (1, {})}),
+        (lambda m: m.ticked(4), {"due_commands_total": (4, {})}),
+        (lambda m: m.published(3), {"facts_published_total": (3, {})}),
+        (lambda m: m.erased(), {"people_erased_total": (1, {})}),
+        (
+            lambda m: m.planned("registration_confirmed", 2),
+            {"notices_planned_total": (2, {"kind": "registration_confirmed"})},
+        ),
+        (
+            lambda m: m.attempted("accepted", 0.1),
+            {
+                "notice_attempts_total": (1, {"outcome": "accepted"}),
+                "notice_attempt_seconds_sum": (0.1, {}),
+            },
+        ),
+        (lambda m: m.delivered(0.2), {"notice_delivery_seconds_sum": (0.2, {})}),
+        (
+            lambda m: m.notices({"pending": 5}, 12.5),
+            {"notices": (5, {"status": "pending"}), "notice_oldest_pending_seconds": (12.5, {})},
+        ),
+        (lambda m: m.loop_lag(0.001), {"event_loop_lag_seconds_count": (1, {})}),
+    ],
+)
+def test_every_method_moves_its_metric(tell, expected):
+    """What a service tells is on the page afterwards, and before it there was nothing."""
+    metrics = Metrics()
+    before = samples(metrics)
+    tell(metrics)
+    after = samples(metrics)
+    for name, (number, labels) in expected.items():
+        key = f"veltrix_{name}", tuple(sorted(labels.items()))
+        assert after[key] == number
+        assert before.get(key, 0) == 0
+
+
+def test_latency_falls_into_its_bucket():
+    """A latency counts in every bucket from its own on."""
+    metrics = Metrics()
+    metrics.decision_latency(0.0051)
+    assert value(metrics, "veltrix_decision_seconds_bucket", le="0.005") == 0
+    assert value(metrics, "veltrix_decision_seconds_bucket", le="0.0063") == 1
+
+
+def test_what_is_known_beforehand_starts_at_zero():
+    """Outcomes, reasons, kinds and statuses are there before the first one happens: an alert sees that."""
+    metrics = Metrics()
+    assert value(metrics, "veltrix_decisions_total", outcome="quarantined") == 0
+    assert value(metrics, "veltrix_refusals_total", reason="waitlist_full") == 0
+    assert value(metrics, "veltrix_commands_accepted_total", kind="cancel") == 0
+    assert value(metrics, "veltrix_notices", status="dead") == 0
+
+
+def test_the_page_says_which_version_runs():
+    """Without being told, it is the installed one."""
+    assert f'version="{__version__}"' in Metrics().page()[0].decode()
+
+
+def test_the_format_follows_the_accept_header():
+    """Prometheus' text by default, OpenMetrics for who asks; both can be parsed and agree."""
+    metrics = Metrics()
+    metrics.decision_latency(0.01)
+    text, text_type = metrics.page("*/*")
+    openmetrics, openmetrics_type = metrics.page(
+        "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"
+    )
+    assert text_type.startswith("text/plain")
+    assert openmetrics_type.startswith("application/openmetrics-text")
+    assert openmetrics.endswith(b"# EOF\n")
+    names = {family.name for family in parse_openmetrics(openmetrics.decode())}
+    assert names == {family.name for family in parse_text(text.decode())}
+    for accept in ("", "nonsense", ";;;", "application/openmetrics-text;version=9"):
+        assert metrics.page(accept)[0]
+
+
+@given(st.lists(st.floats(0, 20), max_size=50))
+def test_histograms_count_every_value_once(observed):
+    """Buckets are cumulative and agree with counting by hand; the last one holds everything."""
+    metrics = Metrics()
+    for seconds in observed:
+        metrics.decision_latency(seconds)
+    page = samples(metrics)
+    for bound in FINE_S:
+        found = page["veltrix_decision_seconds_bucket", (("le", repr(bound)),)]
+        assert found == sum(seconds <= bound for seconds in observed)
+    assert page["veltrix_decision_seconds_bucket", (("le", "+Inf"),)] == len(observed)
+    assert page["veltrix_decision_seconds_count", ()] == len(observed)
+    assert page["veltrix_decision_seconds_sum", ()] == pytest.approx(sum(observed))
+
+
+def test_strange_labels_stay_on_their_line():
+    """A label value with quotes or line breaks is escaped, not obeyed."""
+    metrics = Metrics()
+    metrics.turned_away('a"b\nc\\d')
+    assert value(metrics, "veltrix_http_turned_away_total", reason='a"b\nc\\d') == 1
+
+
+def test_label_values_are_bounded(monkeypatch):
+    """A flood of new label values is counted together, so that memory stays bounded."""
+    monkeypatch.setattr(instruments, "CHILDREN_MAX", 3)
+    family = numbers(catalogue.TURNED_AWAY)
+    for number in range(10):
+        family.child(str(number)).add()
+    found = {labels: child.value for labels, child in family.children()}
+    assert found == {("0",): 1, ("1",): 1, ("2",): 1, ("(other)",): 7}
+
+
+def test_the_wrong_number_of_labels_is_a_programmers_error():
+    """Labels must be those of the metric."""
+    with pytest.raises(AssertionError):
+        spreads(catalogue.REQUEST_SECONDS).child("only one")
+
+
+def test_processes_share_no_numbers():
+    """Two objects count apart: nothing is global."""
+    first, second = Metrics(), Metrics()
+    first.fenced(0)
+    assert value(first, "veltrix_fenced_total") == 1
+    assert value(second, "veltrix_fenced_total") == 0
+
+
+def test_the_null_metrics_have_the_same_methods():
+    """Whatever can be told to the real ones can be told to those that keep nothing."""
+
+    def methods(owner):
+        return {
+            name: inspect.signature(member)
+            for name, member in vars(owner).items()
+            if inspect.isfunction(member) and not name.startswith("_") and name != "page"
+        }
+
+    assert methods(Metrics) == methods(NullMetrics)
+
+
+def protocols(tree):
+    """The classes in a file by which a service says what it wants to tell."""
+    return [
+        node
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+        and node.name.endswith(("Metrics", "Meters"))
+        and any("Protocol" in ast.unparse(base) for base in node.bases)
+    ]
+
+
+def test_metrics_fit_what_the_services_ask_for():
+    """Every protocol of the services' own is met, method by method, with the same arguments."""
+    found = 0
+    for path in sorted((ROOT / "src/veltrix").glob("[rpn]*/*.py")):
+        for protocol in protocols(ast.parse(path.read_text(encoding="utf-8"))):
+            for method in protocol.body:
+                if isinstance(method, ast.FunctionDef):
+                    found += 1
+                    ours = list(inspect.signature(getattr(Metrics, method.name)).parameters)
+                    theirs = [argument.arg for argument in method.args.args]
+                    assert ours[: len(theirs)] == theirs, f"{path.name}: {method.name}"
+    assert found > 10
+
+
+async def test_event_loop_lag_is_measured():
+    """A loop that is blocked shows it; the watch ends when it is cancelled."""
+    seen: list[float] = []
+    measured = asyncio.Event()
+
+    def observe(seconds):
+        seen.append(seconds)
+        measured.set()
+
+    watching = asyncio.create_task(watch_event_loop(observe, interval_s=0.001))
+    await measured.wait()
+    loop = asyncio.get_running_loop()
+    end_s = loop.time() + 0.03
+    while loop.time() < end_s:
+        pass
+    measured.clear()
+    await measured.wait()
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+    assert min(seen) >= 0
+    assert max(seen) > 0.02
+
+
+def test_bisecting_finds_the_bucket():
+    """A value on a bound belongs to that bound, as Prometheus defines it."""
+    spread = spreads(catalogue.DECISION_SECONDS).child()
+    spread.observe(0.001)
+    assert spread.counts[bisect_left(FINE_S, 0.001)] == 1
