@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,13 +25,14 @@ class PoolView:
 
 @dataclass(frozen=True, slots=True)
 class EventView:
-    """An event as of `next_offset` of its partition."""
+    """An event as of `next_offset` of its partition. `code_uses`: by the access code's hash."""
 
     event: Event
     pools: tuple[PoolView, ...]
     waiting: int
     partition: int
     next_offset: int
+    code_uses: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,265 @@
+"""What every handler of registration shares: the ports, the desk, and the way from a command to an answer."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from veltrix.domain.commands import Actor, Command, Envelope
+from veltrix.domain.credentials import Signer
+from veltrix.domain.facts import NumberedFact
+from veltrix.domain.identifiers import command_id
+from veltrix.domain.outcomes import Outcome, Refusal
+from veltrix.ports.access import Access
+from veltrix.ports.feed import Feed, Replies
+from veltrix.ports.log import Log
+from veltrix.ports.queries import Queries
+from veltrix.ports.system import Clock, Entropy
+from veltrix.ports.vault import Vault
+from veltrix.registration.calls import Answer, Call, Headers, json_answer
+from veltrix.registration.catalogue import REFUSAL_STATUS
+from veltrix.registration.desk import Desk, Queued, Settled
+from veltrix.registration.directory import Directory, Entry
+from veltrix.registration.event_bodies import event_out
+from veltrix.registration.headers import etag, is_strong
+from veltrix.registration.links import Links
+from veltrix.registration.meters import Meters
+from veltrix.registration.outputs import (
+    Changed,
+    Place,
+    Registered,
+    Undecided,
+    add_details,
+    decision_ref,
+    registration_out,
+)
+from veltrix.registration.problems import Problem
+from veltrix.registration.reserve import KeyReserve
+from veltrix.registration.settings import Settings
+from veltrix.registration.waitlines import WaitLines
+from veltrix.sealing import NONCE_BYTES, fingerprint
+
+PUBLIC = "public"
+canonical = msgspec.json.Encoder(order="deterministic").encode
+"""The one form of a request's body, whatever its white space and the order of its members."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All that registration needs of the outside world."""
+
+    log: Log
+    queries: Queries
+    vault: Vault
+    feed: Feed
+    replies: Replies
+    access: Access
+    clock: Clock
+    entropy: Entropy
+
+
+@dataclass(slots=True)
+class Request:
+    """Whose command it is, and under which key: what a command's id is made of."""
+
+    route: str
+    credential: str
+    key: str
+    made_key: bool
+    actor: Actor
+
+
+class Core:
+    """The parts of one registration process."""
+
+    def __init__(self, ports: Ports, signer: Signer, settings: Settings, meters: Meters) -> None:
+        self.ports = ports
+        self.settings = settings
+        self.meters = meters
+        self.links = Links(signer, settings.base_url)
+        self.reserve = KeyReserve(ports.vault, settings.key_block, settings.keys_reserved_low)
+        self.directory = Directory(ports.queries, ports.vault)
+        self.waitlines = WaitLines(ports.queries)
+        self.desk = Desk(ports.log, ports.queries, ports.replies, ports.clock, self.links, settings, meters)
+        self.desk.on_fact = self.apply
+
+    def apply(self, fact: NumberedFact) -> None:
+        """Learn of a fact, from a reply or from the feed; repeatable."""
+        if fact.fact.event_after is not None:
+            self.directory.apply(fact)
+        else:
+            self.waitlines.apply(fact)
+
+    def request(self, call: Call, route: str, link: str | None = None) -> Request:
+        """Who asks, and under which key. Without one a key is made, and told in the answer."""
+        key = call.idempotency_key()
+        credential = link or PUBLIC
+        actor = Actor.REGISTRANT
+        if call.key is not None:
+            credential, actor = call.key.id, Actor.ORGANIZER
+        if key is None:
+            made = base64.urlsafe_b64encode(self.ports.entropy.token(18)).decode()
+            return Request(route, credential, made, True, actor)
+        if actor is Actor.REGISTRANT and not is_strong(key):
+            raise Problem("weak_key")
+        return Request(route, credential, key, False, actor)
+
+    def envelope(
+        self, request: Request, entry: Entry, body: Command, content: bytes, command: str = ""
+    ) -> Envelope:
+        """A command about an event that exists; `content` is what its fingerprint is made of."""
+        organizer, event = entry.event.organizer, entry.event.id
+        return Envelope(
+            id=command or self.command_id(request, entry),
+            organizer=organizer,
+            event=event,
+            body=body,
+            actor=request.actor,
+            stamp_ms=self.ports.clock.now_ms(),
+            fingerprint=self.fingerprint(entry, content),
+        )
+
+    def fingerprint(self, entry: Entry, content: bytes) -> str:
+        """What stands for the content of a request about an event."""
+        return fingerprint(entry.hash_key, content)
+
+    def command_id(self, request: Request, entry: Entry) -> str:
+        """The id of a command about an event that exists."""
+        return command_id(
+            (entry.event.organizer, request.route, entry.event.id, request.credential, request.key)
+        )
+
+    def nonce(self) -> bytes:
+        """A fresh nonce for a box."""
+        return self.ports.entropy.token(NONCE_BYTES)
+
+    async def submit(self, call: Call, request: Request, envelope: Envelope, partition: int) -> Answer:
+        """Append a command, wait as long as the client likes, and answer."""
+        preference = call.preference()
+        wait_s = self.settings.wait_default_s if preference.wait_s is None else preference.wait_s
+        made_key = request.key if request.made_key else None
+        try:
+            outcome = await self.desk.ask(envelope, partition, wait_s, call.trace.header)
+        except Problem as problem:
+            if problem.code == "outcome_unknown" and made_key is not None:
+                problem.members["idempotency_key"] = made_key
+            raise
+        if isinstance(outcome, Queued):
+            answer = self.undecided(outcome, envelope.id, envelope.fingerprint, made_key)
+        else:
+            answer = await self.decided(call, outcome, made_key)
+        if preference.applied:
+            answer.headers.append((b"preference-applied", preference.applied))
+        return answer
+
+    def undecided(self, queued: Queued, command: str, printed: str, made_key: str | None = None) -> Answer:
+        """202: durable, with the place in line and where to ask again."""
+        path = self.links.decision_path(command, queued.partition, queued.offset, printed)
+        body = Undecided(
+            "undecided",
+            queued.place,
+            Place(queued.partition, queued.offset),
+            path,
+            self.desk.progress[queued.partition].estimated_wait_s(queued.offset),
+        )
+        if made_key is not None:
+            body.idempotency_key = made_key
+        return json_answer(body, 202, [(b"location", path.encode()), (b"retry-after", b"1")])
+
+    async def decided(self, call: Call, settled: Settled, made_key: str | None = None) -> Answer:
+        """The answer that a decision leads to; always the same for the same decision."""
+        headers: Headers = [(b"idempotent-replayed", b"true")] if settled.replayed else []
+        decision = settled.decision
+        if decision.outcome is not Outcome.ACCEPTED:
+            raise self.refused(call, settled, headers, made_key)
+        render = _RENDER.get(decision.kind)
+        if render == "registered":
+            return await self._registered(settled, headers, made_key)
+        if render == "event":
+            return await self._event(settled, headers, made_key)
+        return await self._changed(call, settled, headers, made_key)
+
+    def refused(self, call: Call, settled: Settled, headers: Headers, made_key: str | None = None) -> Problem:
+        """The problem that a refusal is answered with."""
+        decision = settled.decision
+        refusal = decision.refusal or Refusal.QUARANTINED
+        members: dict[str, object] = {"refusal": refusal.value, "decision": decision_ref(decision)}
+        if call.key is not None and decision.detail:
+            members["explanation"] = decision.detail
+        if made_key is not None:
+            members["idempotency_key"] = made_key
+        status = REFUSAL_STATUS[refusal]
+        if refusal is Refusal.VERSION_CONFLICT and b"if-match" not in call.headers:
+            status = 409
+        return Problem(refusal.value, status=status, headers=headers, members=members)
+
+    async def _registered(self, settled: Settled, headers: Headers, made_key: str | None) -> Answer:
+        own = settled.own
+        assert own is not None and own.fact.registration is not None, "a registration has its fact"
+        registration = own.fact.registration
+        ahead = None
+        if registration.status.value == "waitlisted":
+            ahead = await self.waitlines.ahead(registration, own.partition)
+        link = self.links.link(registration.id, registration.holder)
+        body = Registered(
+            registration_out(registration, self.links, ahead),
+            link,
+            self.links.page(link),
+            decision_ref(settled.decision),
+        )
+        if made_key is not None:
+            body.idempotency_key = made_key
+        headers.append((b"location", f"/v1/registrations/{link}".encode()))
+        return json_answer(body, 201, headers)
+
+    async def _event(self, settled: Settled, headers: Headers, made_key: str | None) -> Answer:
+        own, decision = settled.own, settled.decision
+        event = own.fact.event_after if own is not None else None
+        if event is None:  # it already was as it was asked to be
+            view = await self.ports.queries.event(decision.event)
+            if view is None:
+                raise Problem("unknown_event")
+            event = view.event
+        created = decision.kind == "create_event"
+        headers.append((b"etag", etag(event.version)))
+        if created:
+            headers.append((b"location", f"/v1/events/{event.id}".encode()))
+        if made_key is not None:
+            headers.append((b"idempotency-key", f'"{made_key}"'.encode()))
+        out = event_out(event, self.links.event_page(event.id), full=True)
+        return json_answer(out, 201 if created else 200, headers)
+
+    async def _changed(self, call: Call, settled: Settled, headers: Headers, made_key: str | None) -> Answer:
+        own, decision = settled.own, settled.decision
+        registration = own.fact.registration if own is not None else None
+        if registration is None:  # it already was as it was asked to be
+            registration = await self.ports.queries.registration(decision.subject)
+            if registration is None:
+                raise Problem("unknown_registration")
+        # A transfer's answer goes to whoever gave it away: the new holder's tickets are not theirs.
+        tickets = None if decision.kind == "transfer" else self.links
+        out = add_details(registration_out(registration, tickets), registration)
+        body = Changed(out, decision_ref(decision))
+        if made_key is not None:
+            body.idempotency_key = made_key
+        headers.append((b"etag", etag(registration.version)))
+        return json_answer(body, 200, headers)
+
+
+_RENDER = {
+    "register": "registered",
+    "create_event": "event",
+    "change_event": "event",
+    "open_event": "event",
+    "close_event": "event",
+    "cancel_event": "event",
+    "end_event": "event",
+}
+
+
+def content_of(parts: Sequence[str], body: object = None) -> bytes:
+    """What a fingerprint is made of: what is asked, of what, and with which body."""
+    return "\0".join(parts).encode() + b"\0" + canonical(body)

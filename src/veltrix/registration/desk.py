@@ -1,0 +1,301 @@
+"""The desk: appends commands to the log, and hands each decision to whoever waits for it.
+
+It also keeps the two bounds of overload: requests held open, and undecided commands of a partition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from veltrix.domain import limits
+from veltrix.domain.commands import Envelope, Register
+from veltrix.domain.facts import NumberedFact
+from veltrix.domain.outcomes import Decision, Outcome
+from veltrix.observability.logging import get_logger
+from veltrix.ports.errors import OutcomeUnknown, PortError, Rejected
+from veltrix.ports.feed import Replies, Reply
+from veltrix.ports.log import Log, Record
+from veltrix.ports.queries import Queries
+from veltrix.ports.system import Clock
+from veltrix.registration.links import OFFSET_UNKNOWN, Links
+from veltrix.registration.meters import Meters
+from veltrix.registration.problems import Problem
+from veltrix.registration.progress import Progress
+from veltrix.registration.settings import Settings
+from veltrix.wire import encode_command
+
+_log = get_logger("registration")
+
+SWEEP_S: Final = 0.5
+_READ_BACK_AT_ONCE: Final = 64
+_RETRY_AFTER_MAX_S: Final = 30
+
+
+@dataclass(slots=True)
+class Settled:
+    """A decision, with the fact that answers the command. `replayed`: an earlier request had led to it."""
+
+    decision: Decision
+    own: NumberedFact | None
+    replayed: bool
+
+
+@dataclass(slots=True)
+class Queued:
+    """Durable in the log and not decided in time."""
+
+    partition: int
+    offset: int
+    place: int
+
+
+class _Waiter:
+    """Somebody who waits for the decision of a command; one command may have several."""
+
+    __slots__ = ("future", "offset", "passed", "progress")
+
+    def __init__(self, future: asyncio.Future[Reply | None], progress: Progress) -> None:
+        self.future = future
+        self.progress = progress
+        self.offset: int | None = None
+        self.passed = False
+
+    def resolve(self, reply: Reply | None) -> None:
+        """Wake up, with the reply or (None) because the time is over."""
+        if not self.future.done():
+            self.future.set_result(reply)
+
+
+class Desk:
+    """Where every command of this process passes on its way to the log."""
+
+    def __init__(
+        self,
+        log: Log,
+        queries: Queries,
+        replies: Replies,
+        clock: Clock,
+        links: Links,
+        settings: Settings,
+        meters: Meters,
+    ) -> None:
+        self._log = log
+        self._queries = queries
+        self._replies = replies
+        self._clock = clock
+        self._links = links
+        self._settings = settings
+        self._meters = meters
+        self._waiters: dict[str, list[_Waiter]] = {}
+        self._watchers: dict[str, list[asyncio.Future[Reply]]] = {}
+        self._reading_back = asyncio.Semaphore(_READ_BACK_AT_ONCE)
+        self.held = 0
+        self.progress = [Progress(partition) for partition in range(log.identity.partitions)]
+        self.on_fact: Callable[[NumberedFact], None] = lambda fact: None
+        self.on_progress: Callable[[Progress], None] = lambda progress: None
+
+    async def start(self) -> None:
+        """Learn how far each partition is, and begin to take replies."""
+        self._replies.listen(self._receive)
+        for progress in self.progress:
+            _, end_offset = await self._log.bounds(progress.partition)
+            head = await self._queries.head(progress.partition)
+            progress.end_offset = max(progress.end_offset, end_offset)
+            progress.decided(head.next_offset if head is not None else 0)
+
+    async def ask(self, envelope: Envelope, partition: int, wait_s: float, trace: str) -> Settled | Queued:
+        """Append a command and wait up to `wait_s` for its decision.
+
+        Raises `Problem`: overloaded or event_busy (nothing was appended), outcome_unknown, key_reused,
+        unavailable.
+        """
+        progress = self.progress[partition]
+        newcomer = type(envelope.body) is Register
+        self.admit(progress, envelope.event, newcomer)
+        if wait_s <= 0 or self.held >= self._settings.held_requests_max:
+            offset = await self._append(envelope, progress, newcomer, trace)
+            return Queued(partition, offset, progress.place(offset))
+        loop = asyncio.get_running_loop()
+        key = envelope.id + envelope.fingerprint
+        waiter = _Waiter(loop.create_future(), progress)
+        self._waiters.setdefault(key, []).append(waiter)
+        self.held += 1
+        timer = loop.call_later(wait_s, waiter.resolve, None)
+        try:
+            try:
+                offset = await self._append(envelope, progress, newcomer, trace)
+            except Problem as problem:
+                # It may be in the log all the same; then the reply says so.
+                reply = await waiter.future if problem.code == "outcome_unknown" else None
+                if reply is None:
+                    raise
+                offset = reply.decision.offset
+            waiter.offset = offset
+            asked_s = self._clock.monotonic_s()
+            reply = await waiter.future
+        finally:
+            timer.cancel()
+            self.held -= 1
+            self._leave(key, waiter)
+        self._meters.waited("timed_out" if reply is None else "decided", self._clock.monotonic_s() - asked_s)
+        if reply is None:
+            return await self._late(envelope, progress, offset)
+        return await self._settle(envelope, reply, progress, offset)
+
+    def admit(self, progress: Progress, event: str, newcomer: bool) -> None:
+        """Let a command in, or say that too many are undecided. Each share leaves room for what is
+        asked less often and matters more: confirm, cancel, expire and changes of events."""
+        most = self._settings.undecided_max
+        undecided = progress.undecided
+        if undecided < most * limits.UNDECIDED_SHARE_ONE_EVENT:
+            return
+        if newcomer and progress.undecided_of(event) >= most * limits.UNDECIDED_SHARE_ONE_EVENT:
+            raise self._turned_away("event_busy", progress)
+        share = limits.UNDECIDED_SHARE_REGISTRATIONS if newcomer else 1.0
+        if undecided >= most * share:
+            raise self._turned_away("overloaded", progress)
+
+    def watch(self, command: str) -> asyncio.Future[Reply]:
+        """A future of the next reply about a command; to be given back by `unwatch`."""
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._watchers.setdefault(command, []).append(future)
+        return future
+
+    def unwatch(self, command: str, future: asyncio.Future[Reply]) -> None:
+        """Nobody waits for it any more."""
+        future.cancel()
+        watchers = self._watchers.get(command)
+        if watchers is not None and future in watchers:
+            watchers.remove(future)
+            if not watchers:
+                del self._watchers[command]
+
+    def advanced(self, partition: int, next_offset: int) -> None:
+        """All commands of a partition before `next_offset` are decided."""
+        progress = self.progress[partition]
+        if progress.decided(next_offset):
+            self.on_progress(progress)
+
+    async def sweep(self) -> None:
+        """Again and again: measure, and read back decisions whose replies went missing."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now_s = self._clock.monotonic_s()
+            for progress in self.progress:
+                progress.tidy(now_s)
+            self._meters.gauge("held_requests", self.held)
+            self._meters.gauge("undecided", sum(progress.undecided for progress in self.progress))
+            self._read_back()
+
+    def _turned_away(self, code: str, progress: Progress) -> Problem:
+        self._meters.turned_away(code)
+        wait_s = progress.estimated_wait_s(progress.end_offset) or 1.0
+        return Problem(code).retry_after(max(1, min(_RETRY_AFTER_MAX_S, round(wait_s / 2))))
+
+    async def _append(self, envelope: Envelope, progress: Progress, newcomer: bool, trace: str) -> int:
+        """Append it and return its offset."""
+        record = Record(encode_command(envelope), trace, self._replies.address)
+        began_s = self._clock.monotonic_s()
+        progress.appending += 1
+        try:
+            appended = await self._log.append(progress.partition, record)
+        except OutcomeUnknown:
+            path = self._links.decision_path(
+                envelope.id, progress.partition, OFFSET_UNKNOWN, envelope.fingerprint
+            )
+            raise Problem(
+                "outcome_unknown", headers=[(b"location", path.encode())], members={"location": path}
+            ).retry_after(1) from None
+        except Rejected as error:
+            _log.error("append_rejected", command=envelope.id, error=str(error))
+            raise Problem("internal") from None
+        except PortError:
+            raise Problem("unavailable").retry_after(1) from None
+        finally:
+            progress.appending -= 1
+        offset = appended.offset
+        progress.appended(offset)
+        if newcomer:
+            progress.appended_of(envelope.event, offset)
+        self._meters.appended(envelope.kind, self._clock.monotonic_s() - began_s)
+        return offset
+
+    def _receive(self, replies: Sequence[Reply]) -> None:
+        """Hand replies to those who wait; called by the adapter, must not block."""
+        waiters, watchers = self._waiters, self._watchers
+        moved: dict[int, int] = {}
+        for reply in replies:
+            decision = reply.decision
+            moved[decision.partition] = decision.offset + 1
+            if reply.own is not None:
+                self.on_fact(reply.own)
+            found = waiters.pop(decision.command + decision.fingerprint, None)
+            if found is not None:
+                for waiter in found:
+                    waiter.resolve(reply)
+            if watchers and (watching := watchers.pop(decision.command, None)) is not None:
+                for future in watching:
+                    if not future.done():
+                        future.set_result(reply)
+        for partition, next_offset in moved.items():
+            self.advanced(partition, next_offset)
+
+    def _leave(self, key: str, waiter: _Waiter) -> None:
+        waiters = self._waiters.get(key)
+        if waiters is not None and waiter in waiters:
+            waiters.remove(waiter)
+            if not waiters:
+                del self._waiters[key]
+
+    async def _settle(
+        self, envelope: Envelope, reply: Reply, progress: Progress, offset: int
+    ) -> Settled | Queued:
+        """What a reply means for this request."""
+        decision = reply.decision
+        if decision.outcome is Outcome.KEY_REUSED:
+            raise Problem("key_reused")
+        if decision.outcome is not Outcome.DUPLICATE:
+            return Settled(decision, reply.own, replayed=decision.offset != offset)
+        try:
+            original = await self.original(envelope.id, envelope.fingerprint)
+        except PortError:  # it is in the log: not an error, only not known yet
+            original = None
+        if original is None:
+            return Queued(progress.partition, offset, progress.place(offset))
+        return original
+
+    async def original(self, command: str, fingerprint: str) -> Settled | None:
+        """The first decision of a command from the ledger. Raises `Problem` key_reused."""
+        found = await self._queries.decision(command)
+        if found is None:
+            return None
+        decision, own = found
+        if not decision.fingerprint.startswith(fingerprint):
+            raise Problem("key_reused")
+        return Settled(decision, own, replayed=True)
+
+    async def _late(self, envelope: Envelope, progress: Progress, offset: int) -> Settled | Queued:
+        """The time is over. Where the partition has passed the command, only its reply is missing."""
+        if offset < progress.next_offset:
+            try:
+                async with self._reading_back:
+                    found = await self.original(envelope.id, envelope.fingerprint)
+            except PortError:
+                found = None
+            if found is not None:
+                self._meters.waited("read_back", 0.0)
+                found.replayed = found.decision.offset != offset
+                return found
+        return Queued(progress.partition, offset, progress.place(offset))
+
+    def _read_back(self) -> None:
+        """Wake those whose reply is overdue, seen in two sweeps: `_late` reads what was decided."""
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                if waiter.offset is not None and waiter.offset < waiter.progress.next_offset:
+                    if waiter.passed:
+                        waiter.resolve(None)
+                    waiter.passed = True

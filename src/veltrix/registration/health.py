@@ -1,0 +1,47 @@
+"""Whether the process lives, whether it is ready, and what it counts."""
+
+from __future__ import annotations
+
+import msgspec
+
+from veltrix.registration.calls import Answer, Call, json_answer
+from veltrix.registration.core import Core
+from veltrix.registration.problems import Problem
+
+
+class Health(msgspec.Struct):
+    """Whether the process can do its work, and what keeps it from it."""
+
+    status: str
+    checks: dict[str, bool]
+
+
+class Probes:
+    """Handlers for whoever watches the process."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self.started = False
+        self.stopping = False
+
+    async def live(self, call: Call) -> Answer:
+        """The process answers."""
+        return json_answer(Health("live", {}))
+
+    async def ready(self, call: Call) -> Answer:
+        """The process takes requests: it has started, has keys in reserve, and does not stop."""
+        checks = {
+            "started": self.started,
+            "not_stopping": not self.stopping,
+            "keys_reserved": self._core.reserve.ready,
+        }
+        ready = all(checks.values())
+        return json_answer(Health("ready" if ready else "not_ready", checks), 200 if ready else 503)
+
+    async def metrics(self, call: Call) -> Answer:
+        """What is counted, for Prometheus."""
+        page = self._core.settings.metrics_page
+        if page is None:
+            raise Problem("not_found")
+        body, content_type = page()
+        return Answer(200, body, content_type=content_type.encode())

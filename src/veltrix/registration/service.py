@@ -1,0 +1,116 @@
+"""The registration service: what starts, runs beside the requests, and stops."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from starlette.types import ASGIApp
+
+from veltrix.domain.credentials import Signer
+from veltrix.observability.logging import get_logger
+from veltrix.ports.access import Access
+from veltrix.ports.errors import PortError
+from veltrix.ports.feed import Feed, Replies
+from veltrix.ports.log import Log
+from veltrix.ports.queries import Queries
+from veltrix.ports.system import Clock, Entropy
+from veltrix.ports.vault import Vault
+from veltrix.registration.app import App
+from veltrix.registration.core import Core, Ports
+from veltrix.registration.decisions import Decisions
+from veltrix.registration.endpoints import Gate
+from veltrix.registration.events import Events
+from veltrix.registration.health import Probes
+from veltrix.registration.intake import Intake
+from veltrix.registration.meters import Meters, NoMeters
+from veltrix.registration.routes import event_operations, probe_operations, registration_operations
+from veltrix.registration.settings import Settings
+
+_log = get_logger("registration")
+
+_RESUBSCRIBE_S: Final = 1.0
+
+
+class RegistrationService:
+    """Takes registrations over HTTP. `app` is the ASGI application; serve it between start and stop."""
+
+    def __init__(  # noqa: PLR0913 - one keyword a port: who wires it should see each
+        self,
+        *,
+        log: Log,
+        queries: Queries,
+        vault: Vault,
+        feed: Feed,
+        replies: Replies,
+        access: Access,
+        clock: Clock,
+        entropy: Entropy,
+        signer: Signer,
+        settings: Settings | None = None,
+        meters: Meters | None = None,
+    ) -> None:
+        ports = Ports(log, queries, vault, feed, replies, access, clock, entropy)
+        self.settings = settings or Settings()
+        self.core = Core(ports, signer, self.settings, meters or NoMeters())
+        self._gate = Gate(self.core)
+        self._probes = Probes(self.core)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._following: dict[int, int] = {}
+        operations = [
+            *event_operations(Events(self.core)),
+            *registration_operations(Intake(self.core), Decisions(self.core)),
+            *probe_operations(self._probes),
+        ]
+        self.app: ASGIApp = App(operations, self._gate)
+
+    async def start(self) -> None:
+        """Reserve keys, learn how far the partitions are, and follow the facts."""
+        subscription = self.core.ports.feed.subscribe()
+        await self.core.reserve.start()
+        await self.core.desk.start()
+        self._tasks = [
+            asyncio.create_task(self._follow(subscription), name="registration/facts"),
+            asyncio.create_task(self.core.desk.sweep(), name="registration/sweep"),
+        ]
+        self._probes.started = True
+
+    async def stop(self) -> None:
+        """Let nobody in, answer who waits, end streams; bounded in time, safe to call twice."""
+        self._probes.stopping = self._gate.stopping = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.stop_timeout_s):
+                await self._gate.idle.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await self.core.reserve.stop()
+
+    async def _follow(self, subscription: object) -> None:
+        """Learn of every published fact; what a gap hides is read from the ledger when it is needed."""
+        core = self.core
+        while True:
+            try:
+                async for batch in subscription:  # type: ignore[attr-defined]
+                    if batch.facts:
+                        expected = self._following.get(batch.partition)
+                        if expected is not None and batch.facts[0].seq != expected:
+                            self._forget(batch.partition)
+                        self._following[batch.partition] = batch.facts[-1].seq + 1
+                        for fact in batch.facts:
+                            core.apply(fact)
+                    core.desk.advanced(batch.partition, batch.next_offset)
+            except PortError as error:
+                _log.warning("feed_interrupted", error=str(error))
+            await asyncio.sleep(_RESUBSCRIBE_S)
+            subscription = core.ports.feed.subscribe()
+            for partition in range(core.ports.log.identity.partitions):
+                self._forget(partition)
+
+    def _forget(self, partition: int) -> None:
+        """Facts went missing: whatever was built from them is built anew."""
+        self._following.pop(partition, None)
+        self.core.directory.forget(partition)
+        self.core.waitlines.forget(partition)
