@@ -23,7 +23,7 @@ def audit(file: ConfigFile = None, data: DataDirectory = None, as_json: Json = F
     from veltrix.cli.failures import Failure
     from veltrix.cli.output import print_json
 
-    if not config.data.directory.is_dir():
+    if not (config.data.directory / "log.db").is_file():
         raise Failure(
             f"there is no data in {config.data.directory}",
             "name the data directory with --data, or the configuration that does with --config",
@@ -31,11 +31,11 @@ def audit(file: ConfigFile = None, data: DataDirectory = None, as_json: Json = F
         )
     started_s = time.monotonic()
     from veltrix.bootstrap import audit as run
+    from veltrix.cli.loops import run_on_fast_loop
     from veltrix.cli.progress import Progress
-    from veltrix.load.command import run_on_fast_loop
 
     with Progress("Replaying", quiet=as_json) as progress:
-        report = run_on_fast_loop(run(config, progress=progress.reached))
+        report = run_on_fast_loop(run(config, progress.reached))
     seconds = time.monotonic() - started_s
     if as_json:
         print_json({**report.to_json(), "data": str(config.data.directory), "seconds": round(seconds, 3)})

@@ -84,11 +84,8 @@ def _of_ours(error: BaseException) -> Failure | None:
     if isinstance(error, ConfigError):
         return Failure(listed(error), "", ExitCode.USAGE)
     if isinstance(error, PortError):
-        cause = error.__cause__ or error.__context__
-        told = explain(cause) if isinstance(cause, OSError) else None
-        if told is None and cause is not None and type(cause).__module__.startswith("sqlite3"):
-            told = _of_database(str(cause))
-        return told or Failure(str(error) or type(error).__name__)
+        # A text of a driver's own, passed on as it is, names no remedy.
+        return _of_database(str(error)) or Failure(str(error) or type(error).__name__)
     return None
 
 

@@ -14,12 +14,15 @@ import typer
 
 from veltrix.cli.exits import ExitCode
 from veltrix.cli.options import ConfigFile, DataDirectory, configured
+from veltrix.observability.logging import get_logger
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from veltrix.bootstrap import Started
     from veltrix.config import Loaded
+
+_log = get_logger("serve")
 
 Host = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Address to listen on.", show_default=False)
@@ -40,27 +43,26 @@ def serve(file: ConfigFile = None, host: Host = None, port: Port = None, data: D
     loaded = configured(file, data=data, host=host, port=port)
     from veltrix.cli.output import console
     from veltrix.load.crowd import raise_file_limit
-    from veltrix.observability.logging import configure, get_logger, wants_json
+    from veltrix.observability.logging import configure, wants_json
 
     logging = loaded.config.logging
     colours = not console(stderr=True).no_color and sys.stderr.isatty()
     configure(logging.level, logging.format, sys.stderr, colours=colours)
     quiet = wants_json(logging.format, sys.stderr)
-    log = get_logger("serve")
     remarks = [*loaded.remarks, *_file_limit_remark(loaded, raise_file_limit())]
 
     def ready(started: Started) -> None:
         if quiet:
-            log.info("serving", url=started.url, local_url=started.local_url, data=str(started.data),
+            _log.info("serving", url=started.url, local_url=started.local_url, data=str(started.data),
                      channel=started.channel)  # fmt: skip
             for remark in remarks:
-                log.warning("configuration_remark", remark=remark)
+                _log.warning("configuration_remark", remark=remark)
         else:
             print_page(console(), loaded, started, time.monotonic() - started_s, remarks)
 
     def stopping(second: bool) -> None:
         if quiet:
-            log.info("stopping" if not second else "stopping_at_once")
+            _log.info("stopping" if not second else "stopping_at_once")
         else:
             text = (
                 "Stopping at once."
@@ -103,7 +105,7 @@ def run_until_signal(platform: Coroutine[None, None, None], stopping: Callable[[
             if not asked:
                 raise
 
-    from veltrix.load.command import run_on_fast_loop
+    from veltrix.cli.loops import run_on_fast_loop
 
     run_on_fast_loop(main())
 
