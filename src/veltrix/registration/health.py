@@ -43,5 +43,5 @@ class Probes:
         page = self._core.settings.metrics_page
         if page is None:
             raise Problem("not_found")
-        body, content_type = page()
+        body, content_type = page(call.headers.get(b"accept", b"").decode("latin-1"))
         return Answer(200, body, content_type=content_type.encode())

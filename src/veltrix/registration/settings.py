@@ -32,5 +32,5 @@ class Settings:
     key_block: int = limits.KEY_BLOCK
     keys_reserved_low: int = limits.KEYS_RESERVED_LOW
     stop_timeout_s: float = 15.0
-    metrics_page: Callable[[], tuple[bytes, str]] | None = None
-    """Gives the body and the content type of `/metrics`; without it there is no such page."""
+    metrics_page: Callable[[str], tuple[bytes, str]] | None = None
+    """Gives body and content type of `/metrics` for an Accept header; without it there is no such page."""
