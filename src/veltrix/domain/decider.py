@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from veltrix.domain import limits
-from veltrix.domain.commands import AdoptRules, Command, Envelope
+from veltrix.domain.commands import AdoptRules, Command, CreateEvent, Envelope
 from veltrix.domain.facts import Fact, FactKind
 from veltrix.domain.identifiers import arrival_number
 from veltrix.domain.outcomes import Decided, Decision, Outcome, Refusal
@@ -65,8 +65,10 @@ def judge(state: PartitionState, envelope: Envelope, offset: int, append_ms: int
     rules_version = state.rules_version
     if rules_version not in RULES:
         raise RulesUnknown(f"partition {state.partition} is under rules version {rules_version}")
-    event = state.events.get(envelope.event) if envelope.event else None
-    facts = _promote(state, event, now_ms)
+    event = state.events.get(envelope.event)
+    if event is not None and event.event.organizer != envelope.organizer:
+        event = None  # what is somebody else's does not exist for this organizer
+    facts = _promote(state, event, now_ms, limits.PROMOTIONS_PER_DECISION)
     decided = _decide(state, event, envelope, offset, now_ms)
     own = _own_index(decided, len(facts))
     for fact in decided.facts:
@@ -118,17 +120,18 @@ def refuse_record(
         log_time_ms=state.log_time_ms,
         rules_version=state.rules_version,
         refusal=refusal,
-        detail=detail,
+        detail=detail[: limits.DETAIL_MAX_CHARS],
     )
-    if envelope is not None and envelope.id not in state.decided:
-        decision.command = envelope.id
+    if envelope is not None:
         decision.kind = envelope.kind
         decision.organizer = envelope.organizer
         decision.event = envelope.event
         decision.person = envelope.person
         decision.key_id = envelope.box.key_id if envelope.box else None
         decision.fingerprint = envelope.fingerprint
-        state.decided[envelope.id] = decision
+        if envelope.id not in state.decided:
+            decision.command = envelope.id
+            state.decided[envelope.id] = decision
     _advance(state, offset, state.log_time_ms)
     return Judgement(decision, [])
 
@@ -142,9 +145,7 @@ def _decide(
             raise RulesUnknown(f"partition {state.partition} is to adopt rules version {body.version}")
         fact = Fact(FactKind.RULES_ADOPTED, "", envelope.organizer, rules_version=body.version)
         return Decided([fact])
-    if envelope.event and event is None:
-        return refused(Refusal.UNKNOWN_EVENT, f"there is no event {envelope.event}")
-    if event is not None and envelope.organizer != event.event.organizer:
+    if event is None and (envelope.event or not isinstance(body, CreateEvent)):
         return refused(Refusal.UNKNOWN_EVENT, f"there is no event {envelope.event}")
     context = Context(state, event, envelope, arrival_number(state.generation, offset), now_ms)
     return RULES[state.rules_version][type(body)](context, body)
@@ -172,12 +173,7 @@ def _repeated(
     )
 
 
-def _promote(
-    state: PartitionState,
-    event: EventState | None,
-    now_ms: int,
-    most: int = limits.PROMOTIONS_PER_DECISION,
-) -> list[Fact]:
+def _promote(state: PartitionState, event: EventState | None, now_ms: int, most: int) -> list[Fact]:
     if event is None:
         return []
     facts = promotions(event, now_ms, most)

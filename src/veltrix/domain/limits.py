@@ -47,6 +47,7 @@ PARTITIONS_MAX: Final = 4_096
 PROMOTIONS_PER_DECISION: Final = 64
 FACTS_PER_DECISION: Final = PROMOTIONS_PER_DECISION + 2
 SKIPPED_SHOWN: Final = 16
+DETAIL_MAX_CHARS: Final = 500
 STAMP_AHEAD_MS: Final = 5_000
 EVENTS_CACHED: Final = 1_000
 DUE_PER_TICK: Final = 500
@@ -99,7 +100,20 @@ NOTICE_LEASE_S: Final = 60.0
 SEND_TIMEOUT_S: Final = 30.0
 MAIL_ATTEMPTS_MAX: Final = 8
 MAIL_RETRY_S: Final = (0.0, 5.0, 30.0, 120.0, 600.0, 3_600.0, 14_400.0, 43_200.0)
+MAIL_RETRY_JITTER: Final = 0.2
+MAIL_RETRY_AFTER_MAX_S: Final = 4 * 3_600.0
+MAIL_CONNECTIONS_MAX: Final = 8
+MAIL_CONNECTION_IDLE_S: Final = 30.0
 FAN_OUT_PAGE: Final = 500
+FAN_OUT_JOBS: Final = 16
+NOTICE_CHUNK: Final = 16
+NOTICE_IN_FLIGHT_MAX: Final = 2 * NOTICE_CLAIM_MAX
+NOTICE_POLL_S: Final = 1.0
+NOTICE_LINGER_S: Final = 0.02
+NOTICE_GAUGE_S: Final = 5.0
+NOTICE_RECENT_MAX: Final = 8_192
+NOTICE_HINTS_MAX: Final = 20 * NOTICE_BATCH_MAX
+EVENT_FRESH_S: Final = 5.0
 
 
 def check_relations() -> None:
@@ -108,6 +122,7 @@ def check_relations() -> None:
     assert RECORD_MAX_BYTES < READ_BATCH_MAX_BYTES, "one record must fit one read"
     assert SEND_TIMEOUT_S < NOTICE_LEASE_S, "a lease must outlive the attempt it covers"
     assert len(MAIL_RETRY_S) == MAIL_ATTEMPTS_MAX, "one delay an attempt"
+    assert NOTICE_CHUNK <= NOTICE_CLAIM_MAX <= NOTICE_IN_FLIGHT_MAX
     assert KEY_BLOCK <= KEYS_RESERVED_LOW, "a block must not exceed the reserve it refills"
     assert WAIT_DEFAULT_S <= WAIT_MAX_S
     assert UNDECIDED_SHARE_ONE_EVENT < UNDECIDED_SHARE_REGISTRATIONS < 1.0

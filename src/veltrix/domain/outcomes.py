@@ -12,17 +12,17 @@ class Refusal(StrEnum):
     """Why a command was refused. The order is the order of precedence: the first that applies is given."""
 
     # the record itself
-    MALFORMED = "malformed"
-    UNKNOWN_VERSION = "unknown_version"
     OVERSIZED = "oversized"
+    UNKNOWN_VERSION = "unknown_version"
+    MALFORMED = "malformed"
     QUARANTINED = "quarantined"
     # the event
     UNKNOWN_EVENT = "unknown_event"
     SLUG_TAKEN = "slug_taken"
     VERSION_CONFLICT = "version_conflict"
-    INVALID_CHANGE = "invalid_change"
     EVENT_CANCELLED = "event_cancelled"
     EVENT_ENDED = "event_ended"
+    INVALID_CHANGE = "invalid_change"
     NOT_OPEN = "not_open"
     NOT_ENDED_YET = "not_ended_yet"
     WINDOW_NOT_OPEN_YET = "window_not_open_yet"
@@ -31,13 +31,6 @@ class Refusal(StrEnum):
     ACCESS_CODE_REQUIRED = "access_code_required"
     ACCESS_CODE_INVALID = "access_code_invalid"
     ACCESS_CODE_USED_UP = "access_code_used_up"
-    # the request
-    FORM_VERSION_OUTDATED = "form_version_outdated"
-    UNKNOWN_CATEGORY = "unknown_category"
-    CATEGORY_NOT_ON_SALE = "category_not_on_sale"
-    PARTY_TOO_LARGE = "party_too_large"
-    ALREADY_REGISTERED = "already_registered"
-    SEATS_PER_PERSON = "seats_per_person"
     # the registration
     UNKNOWN_REGISTRATION = "unknown_registration"
     LINK_REPLACED = "link_replaced"
@@ -51,6 +44,13 @@ class Refusal(StrEnum):
     NOT_CONFIRMED = "not_confirmed"
     ALREADY_CHECKED_IN = "already_checked_in"
     NOT_CHECKED_IN = "not_checked_in"
+    # the request
+    FORM_VERSION_OUTDATED = "form_version_outdated"
+    UNKNOWN_CATEGORY = "unknown_category"
+    CATEGORY_NOT_ON_SALE = "category_not_on_sale"
+    PARTY_TOO_LARGE = "party_too_large"
+    ALREADY_REGISTERED = "already_registered"
+    SEATS_PER_PERSON = "seats_per_person"
     # the room
     FULL = "full"
     WAITLIST_FULL = "waitlist_full"

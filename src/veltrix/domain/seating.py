@@ -29,9 +29,9 @@ def could_ever_fit(event: EventState, need: Need) -> bool:
 def must_queue(event: EventState, need: Need) -> bool:
     """Whether a newcomer with this need stands behind those who wait, by the event's waitlist mode."""
     waitlist = event.event.spec.waitlist
-    if waitlist is None or not len(event.waiting):
+    if not len(event.waiting):
         return False
-    if waitlist.mode is WaitlistMode.STRICT:
+    if waitlist is not None and waitlist.mode is WaitlistMode.STRICT:
         return event.waiting.waits_for(need)
     return any_waiting_fits(event)
 
@@ -70,7 +70,7 @@ def seated(event: EventState, registration: Registration, log_time_ms: int) -> R
     )
 
 
-def promotions(event: EventState, log_time_ms: int, most: int = limits.PROMOTIONS_PER_DECISION) -> list[Fact]:
+def promotions(event: EventState, log_time_ms: int, most: int) -> list[Fact]:
     """Offer what is free to the waitlist, in arrival order: whoever fits whole is promoted, up to `most`.
 
     A party that does not fit is passed over and named, with the pool that is short, in the fact of the

@@ -99,7 +99,8 @@ class EventState:
 
     `registrations` holds every waiting one and those that the batch touches; None says that there is no
     such registration. `people` and `seat_owners` hold what the batch touches, and `pools_dropped` the pools
-    that it removed from a draft.
+    that it removed from a draft. `whole`: the event was made in this batch, so whoever is not here is
+    nowhere; nobody could load what follows upon a command that is not yet committed.
     """
 
     event: Event
@@ -111,6 +112,15 @@ class EventState:
     people: dict[str, Person] = field(default_factory=dict)
     seat_owners: dict[int, str | None] = field(default_factory=dict)
     pools_dropped: set[str] = field(default_factory=set)
+    whole: bool = False
+
+    def person(self, person: str) -> Person:
+        """What a person has here; whom a command concerns is loaded before it is decided."""
+        has = self.people.get(person)
+        if has is None:
+            assert self.whole, "whom a command concerns is loaded before it is decided"
+            has = self.people[person] = Person()
+        return has
 
     def need_of(self, categories: Iterator[str] | list[str] | tuple[str, ...]) -> Need:
         """What seats of these categories take from each pool."""
@@ -191,7 +201,7 @@ def evolve(state: PartitionState, fact: Fact) -> None:
 def _put_event(state: PartitionState, event: Event) -> None:
     known = state.events.get(event.id)
     if known is None:
-        known = EventState(event, {pool.key: Pool(pool.capacity) for pool in event.spec.pools})
+        known = EventState(event, {pool.key: Pool(pool.capacity) for pool in event.spec.pools}, whole=True)
         state.events[event.id] = known
         state.slugs[event.organizer, event.spec.slug] = event.id
         return
@@ -215,7 +225,7 @@ def put_registration(event: EventState, new: Registration) -> None:
     _count(event, new, +1)
     for seat in new.seats:
         event.next_seat = max(event.next_seat, seat.number + 1)
-        if seat.number in event.seat_owners:
+        if event.whole or seat.number in event.seat_owners:
             event.seat_owners[seat.number] = new.id
 
 
@@ -223,8 +233,8 @@ def _count(event: EventState, registration: Registration, sign: int) -> None:
     if registration.status not in ACTIVE:
         return
     active = registration.active_seats()
-    person = event.people.get(registration.person)
-    if person is not None:
+    if event.whole or registration.person in event.people:
+        person = event.person(registration.person)
         person.registrations += sign
         person.seats += sign * len(active)
     code = registration.access_code

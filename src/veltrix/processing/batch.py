@@ -157,6 +157,7 @@ def forget_touched(state: PartitionState, most_events: int) -> None:
         del state.events[next(iter(state.events))]
     for event in state.events.values():
         assert event is not None
+        event.whole = False
         event.people.clear()
         event.seat_owners.clear()
         if len(event.registrations) > len(event.waiting):

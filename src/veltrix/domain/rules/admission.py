@@ -6,7 +6,6 @@ from veltrix.domain.commands import Register
 from veltrix.domain.event import Category, EventStatus
 from veltrix.domain.outcomes import Decided, Refusal
 from veltrix.domain.rules.context import Context, refused
-from veltrix.domain.state import Person
 
 
 def closed_to(context: Context) -> Decided | None:
@@ -59,12 +58,15 @@ def form_refused(context: Context, version: int) -> Decided | None:
 def party_refused(context: Context, body: Register) -> Decided | None:
     """Why these seats cannot be asked for together, whatever is free."""
     spec = context.event.event.spec
+    off_sale: str | None = None
     for key in body.categories:
         category = spec.category(key)
         if category is None:
             return refused(Refusal.UNKNOWN_CATEGORY, f"there is no category {key!r}")
         if context.by_registrant and not on_sale(context, category):
-            return refused(Refusal.CATEGORY_NOT_ON_SALE, f"category {key!r} is not on sale now")
+            off_sale = key
+    if off_sale is not None:
+        return refused(Refusal.CATEGORY_NOT_ON_SALE, f"category {off_sale!r} is not on sale now")
     if not 1 <= len(body.categories) <= spec.seats_per_registration:
         return refused(
             Refusal.PARTY_TOO_LARGE,
@@ -78,7 +80,7 @@ def person_refused(context: Context, person: str, seats: int) -> Decided | None:
     spec = context.event.event.spec
     if not spec.one_per_email and spec.seats_per_person is None:
         return None
-    has = context.event.people.get(person, Person())
+    has = context.event.person(person)
     if spec.one_per_email and has.registrations:
         return refused(Refusal.ALREADY_REGISTERED, "this e-mail address has a registration")
     if spec.seats_per_person is not None and has.seats + seats > spec.seats_per_person:

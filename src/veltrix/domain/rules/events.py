@@ -88,6 +88,11 @@ def end_event(context: Context, body: EndEvent) -> Decided:
     event = context.event.event
     if event.status is EventStatus.ENDED:
         return accepted()
+    over = _over(event)
+    if over is not None:
+        return over
+    if event.status is EventStatus.DRAFT:
+        return refused(Refusal.NOT_OPEN, "a draft never took place")
     if context.now_ms < event.spec.ends_ms():
         return refused(
             Refusal.NOT_ENDED_YET, f"the event ends at {event.spec.ends_local} {event.spec.time_zone}"

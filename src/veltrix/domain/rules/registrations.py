@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from veltrix.domain import limits
 from veltrix.domain.commands import (
     Actor,
     Cancel,
@@ -92,7 +93,7 @@ def extend_hold(context: Context, body: ExtendHold) -> Decided:
         return found
     if found.status is not RegistrationStatus.HELD or found.hold_deadline_ms is None:
         return refused(Refusal.NOT_HELD, f"the registration is {found.status}")
-    deadline = max(found.hold_deadline_ms, context.now_ms + body.ttl_s * 1000)
+    deadline = max(found.hold_deadline_ms, context.now_ms + min(body.ttl_s, limits.HOLD_TTL_MAX_S) * 1000)
     after = _after(context, found, hold_deadline_ms=deadline, hold_number=found.hold_number + 1)
     return accepted(context.fact(FactKind.REGISTRATION_HOLD_EXTENDED, after))
 
@@ -158,13 +159,13 @@ def move(context: Context, body: Move) -> Decided:
     seat = _seat(found, body.seat)
     if seat is None:
         return refused(Refusal.UNKNOWN_SEAT, f"the registration has no active seat {body.seat}")
+    if context.by_registrant and seat.checked_in_ms is not None:
+        return refused(Refusal.SEAT_CHECKED_IN, "a seat that was checked in cannot be moved")
     target = context.event.event.spec.category(body.category)
     if target is None:
         return refused(Refusal.UNKNOWN_CATEGORY, f"there is no category {body.category!r}")
     if context.by_registrant and not on_sale(context, target):
         return refused(Refusal.CATEGORY_NOT_ON_SALE, f"category {body.category!r} is not on sale now")
-    if context.by_registrant and seat.checked_in_ms is not None:
-        return refused(Refusal.SEAT_CHECKED_IN, "a seat that was checked in cannot be moved")
     if target.key == seat.category:
         return accepted()
     if found.status in SEATED and not _room_to_move(context, seat, target):
@@ -191,8 +192,9 @@ def transfer(context: Context, body: Transfer) -> Decided:
         after = _after(context, found, seats=tuple(given if each is seat else each for each in found.seats))
         fact = context.fact(FactKind.REGISTRATION_TRANSFERRED, after, seat=body.seat)
         fact.person = body.person
+        fact.previous = found
         return accepted(fact)
-    if any(seat.checked_in_ms is not None for seat in found.seats):
+    if any(seat.checked_in_ms is not None for seat in found.active_seats()):
         return refused(Refusal.SEAT_CHECKED_IN, "a registration with a checked-in seat cannot change hands")
     if body.person != found.person:
         over_limit = person_refused(context, body.person, len(found.active_seats()))
@@ -254,14 +256,15 @@ def _checked(
 
 
 def _find(context: Context, registration: str) -> Registration | Decided:
-    """The registration, or why it cannot be touched at all."""
+    """The registration, or why it cannot be touched at all. A registrant must prove to be its holder."""
+    if context.envelope.actor is not Actor.SYSTEM and context.event.event.status is EventStatus.CANCELLED:
+        return refused(Refusal.EVENT_CANCELLED, "the event is cancelled")
     found = context.event.registrations.get(registration)
     if found is None or found.event != context.event.event.id:
         return refused(Refusal.UNKNOWN_REGISTRATION, f"there is no registration {registration}")
-    if context.envelope.holder is not None and context.envelope.holder != found.holder:
+    proved = context.envelope.holder
+    if (context.by_registrant or proved is not None) and proved != found.holder:
         return refused(Refusal.LINK_REPLACED, "the registration was transferred; this link no longer counts")
-    if context.envelope.actor is not Actor.SYSTEM and context.event.event.status is EventStatus.CANCELLED:
-        return refused(Refusal.EVENT_CANCELLED, "the event is cancelled")
     return found
 
 

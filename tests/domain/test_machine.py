@@ -1,0 +1,287 @@
+"""The rules against the naive model: whatever is asked in whatever order, both say the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.domain.asking import INTENTS, Asker, Intent, specs
+from tests.domain.naive import Claim, Happening, Naive
+from tests.domain.room import Room
+from veltrix.domain import limits
+from veltrix.domain.commands import CreateEvent, Envelope, OpenEvent
+from veltrix.domain.decider import Judgement
+from veltrix.domain.event import EventSpec
+from veltrix.domain.facts import Fact, FactKind
+from veltrix.domain.outcomes import Outcome
+from veltrix.domain.registration import Registration, RegistrationStatus
+from veltrix.domain.state import EventState, PartitionState, evolve
+
+NEWLY_SEATED = (FactKind.REGISTRATION_CONFIRMED, FactKind.REGISTRATION_HELD)
+
+
+def meaning(name: str, *, seldom: int = 1) -> Callable[..., None]:
+    """A rule for one kind of intent. A seldom one needs as many of its turns to come once."""
+
+    def step(self: Evenings, intent: Intent) -> None:
+        self.turns[name] += 1
+        if self.turns[name] % seldom == 0:
+            self.act(intent)
+
+    step.__name__ = name
+    decorated = rule(intent=INTENTS[name])(step)
+    return precondition(lambda self: bool(self.asker.events))(decorated)
+
+
+class Evenings(RuleBasedStateMachine):
+    """A partition with two events, judged by the rules and by the model at once."""
+
+    promotions_max: ClassVar[int] = limits.PROMOTIONS_PER_DECISION
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.room = Room()
+        self.model = Naive(self.promotions_max)
+        self.asker = Asker(self.room, [])
+        self.replica = PartitionState(0)
+        self.turns: Counter[str] = Counter()
+        self.facts: list[Fact] = []
+        self.decided: set[str] = set()
+
+    @initialize(first=specs("first"), second=specs("second"), opened=st.booleans())
+    def publish(self, first: EventSpec, second: EventSpec, opened: bool) -> None:
+        """Two events, the first one open."""
+        for spec in (first, second):
+            judgement = self.decide(self.room.envelope(CreateEvent(spec, "key_hash")))
+            assert judgement.decision.outcome is Outcome.ACCEPTED, judgement.decision.detail
+            self.asker.events.append(judgement.decision.event)
+        self.decide(self.room.envelope(OpenEvent(), self.asker.events[0]))
+        if opened:
+            self.decide(self.room.envelope(OpenEvent(), self.asker.events[1]))
+
+    register = meaning("register")
+    register_too = meaning("register")
+    register_oddly = meaning("register_oddly", seldom=2)
+    confirm = meaning("confirm")
+    extend = meaning("extend", seldom=2)
+    release = meaning("release")
+    expire = meaning("expire")
+    cancel = meaning("cancel")
+    move = meaning("move")
+    transfer = meaning("transfer")
+    answer = meaning("answer", seldom=2)
+    check_in = meaning("check_in")
+    erase = meaning("erase", seldom=3)
+    proceed = meaning("proceed", seldom=2)
+    resize = meaning("resize")
+    reform = meaning("reform", seldom=2)
+    open = meaning("open")
+    close = meaning("close", seldom=2)
+    end = meaning("end", seldom=4)
+    call_off = meaning("call_off", seldom=5)
+    again = meaning("again")
+    trespass = meaning("trespass", seldom=2)
+    wait = meaning("wait")
+    wait_long = meaning("wait_long", seldom=4)
+
+    def act(self, intent: Intent) -> None:
+        """Do what is meant."""
+        envelope = self.asker.envelope(intent)
+        if envelope is not None:
+            self.decide(envelope)
+
+    def decide(self, envelope: Envelope) -> Judgement:
+        """Let both decide, and compare what they say."""
+        offset, seq = self.room.state.next_offset, self.room.state.next_seq
+        judgement = self.room.judge(envelope)
+        decision = judgement.decision
+        expected = self.model.decide(envelope, offset, self.room.now_ms, decision.subject)
+        assert (decision.outcome, decision.refusal) == (expected.outcome, expected.refusal)
+        assert [said(fact) for fact in judgement.facts] == [
+            (each.kind, each.subject, each.skipped) for each in expected.facts
+        ]
+        assert len(judgement.facts) <= limits.FACTS_PER_DECISION
+        assert (decision.offset, decision.facts) == (offset, len(judgement.facts))
+        assert self.room.state.next_offset == offset + 1
+        assert self.room.state.next_seq == seq + len(judgement.facts)
+        assert self.room.state.log_time_ms == decision.log_time_ms == self.model.now
+        first = decision.outcome in (Outcome.ACCEPTED, Outcome.REFUSED)
+        assert first == (envelope.id not in self.decided), "a command has one decision"
+        self.decided.add(envelope.id)
+        if envelope.event in self.model.events and first:
+            ours = self.model.events[envelope.event].organizer == envelope.organizer
+            assert judgement.more == (ours and self.model.owed(envelope.event))
+        self._check_fairness(judgement)
+        self._check_snapshots(judgement)
+        return judgement
+
+    def _check_fairness(self, judgement: Judgement) -> None:
+        """Whoever sits down passes nobody who came earlier and needs no more."""
+        for fact in judgement.facts:
+            seated = fact.registration
+            promoted = fact.kind is FactKind.REGISTRATION_PROMOTED
+            if seated is None or not (promoted or (fact.kind in NEWLY_SEATED and seated.version == 1)):
+                continue
+            event = self.model.events[fact.event]
+            mine = event.find(seated.id)
+            assert mine is not None
+            for other in event.line():
+                if other.arrival < mine.arrival:
+                    assert event.needs(other) - event.needs(mine), f"{mine.id} passed {other.id}"
+
+    def _check_snapshots(self, judgement: Judgement) -> None:
+        """A fact carries the state after it: folding facts alone makes the same state."""
+        for fact in judgement.facts:
+            evolve(self.replica, fact)
+            if fact.event_after is not None:
+                assert self._replica(fact.event).event == fact.event_after
+            if fact.registration is not None and fact.kind is not FactKind.REGISTRATION_REFUSED:
+                assert self._replica(fact.event).registrations[fact.registration.id] == fact.registration
+        assert self.replica.events == self.room.state.events or self._same_events()
+
+    def _same_events(self) -> bool:
+        for event_id, ours in self.room.state.events.items():
+            theirs = self._replica(event_id)
+            assert ours is not None
+            assert contents(ours) == contents(theirs)
+        return True
+
+    def _replica(self, event: str) -> EventState:
+        found = self.replica.events[event]
+        assert found is not None
+        return found
+
+    def _pairs(self) -> list[tuple[EventState, Happening]]:
+        return [(self.room.of(event), happening) for event, happening in self.model.events.items()]
+
+    @invariant()
+    def every_seat_is_accounted_for(self) -> None:
+        """Taken = held + confirmed, recounted; free = max(0, capacity - taken); never above the ceiling."""
+        for state, happening in self._pairs():
+            for key, pool in state.pools.items():
+                taken = happening.taken(key)
+                assert pool.taken == taken
+                assert pool.free == max(0, happening.capacity(key) - taken)
+                assert pool.taken <= pool.ceiling == max(pool.capacity, taken)
+
+    @invariant()
+    def both_know_the_same_registrations(self) -> None:
+        """Each registration stands as the model has it."""
+        for state, happening in self._pairs():
+            assert (state.event.status, state.event.version) == (happening.status, happening.version)
+            assert set(state.registrations) == {claim.id for claim in happening.claims}
+            for claim in happening.claims:
+                found = state.registrations[claim.id]
+                assert found is not None
+                assert shape(found) == model_shape(claim)
+
+    @invariant()
+    def the_line_holds_who_waits(self) -> None:
+        """The waiting line is the waitlisted registrations, by need, in arrival order."""
+        for state, happening in self._pairs():
+            waiting = happening.line()
+            assert len(state.waiting) == len(waiting)
+            lines = {need: list(line) for need, line in state.waiting.lines()}
+            expected: dict[Any, list[tuple[int, str]]] = {}
+            for claim in waiting:
+                need = tuple(sorted(happening.needs(claim).items()))
+                expected.setdefault(need, []).append((claim.arrival, claim.id))
+                assert claim.id in state.waiting
+                assert state.waiting.waits_for(need)
+            assert lines == expected
+
+    @invariant()
+    def people_and_codes_are_counted(self) -> None:
+        """What limits read is what a recount gives."""
+        for state, happening in self._pairs():
+            for person, has in state.people.items():
+                theirs = happening.of_person(person)
+                assert has.registrations == len(theirs)
+                assert has.seats == sum(len(claim.going()) for claim in theirs)
+            used = Counter(
+                claim.code for claim in happening.claims if claim.status in STANDING and claim.code
+            )
+            assert +Counter(state.code_uses) == used
+
+
+STANDING = (RegistrationStatus.HELD, RegistrationStatus.CONFIRMED, RegistrationStatus.WAITLISTED)
+
+
+def said(fact: Fact) -> tuple[FactKind, str, tuple[tuple[str, str, int, int], ...]]:
+    """A fact as the model says it."""
+    subject = fact.registration.id if fact.registration is not None else fact.event
+    skipped = tuple((each.registration, each.pool, each.needs, each.free) for each in fact.skipped)
+    return fact.kind, subject, skipped
+
+
+def contents(state: EventState) -> tuple[object, ...]:
+    """All that an event's state holds, comparable."""
+    lines = {need: list(line) for need, line in state.waiting.lines()}
+    return (
+        state.event,
+        state.pools,
+        state.next_seat,
+        +Counter(state.code_uses),
+        lines,
+        state.registrations,
+    )
+
+
+def shape(registration: Registration) -> tuple[object, ...]:
+    """A registration as far as the model knows it."""
+    return (
+        registration.arrival,
+        registration.status,
+        registration.person,
+        registration.box.key_id,
+        registration.version,
+        registration.holder,
+        registration.hold_number,
+        registration.hold_deadline_ms,
+        registration.external_ref,
+        [
+            (seat.number, seat.category, seat.price_minor, seat.active, seat.holder, seat.checked_in_ms)
+            for seat in registration.seats
+        ],
+    )
+
+
+def model_shape(claim: Claim) -> tuple[object, ...]:
+    """The same of the model."""
+    return (
+        claim.arrival,
+        claim.status,
+        claim.person,
+        claim.key_id,
+        claim.version,
+        claim.holder,
+        claim.holds,
+        claim.deadline,
+        claim.ref,
+        [
+            (place.number, place.category, place.price, place.active, place.holder, place.in_ms)
+            for place in claim.places
+        ],
+    )
+
+
+class BusyEvenings(Evenings):
+    """The same where a decision has room for two promotions only, so that most need a continuation."""
+
+    promotions_max = 2
+
+
+TestEvenings = Evenings.TestCase
+
+
+class TestBusyEvenings(BusyEvenings.TestCase):  # type: ignore[misc, valid-type] # Hypothesis makes the class
+    """See `BusyEvenings`."""
+
+    @pytest.fixture(autouse=True)
+    def _few_promotions(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(limits, "PROMOTIONS_PER_DECISION", BusyEvenings.promotions_max)
