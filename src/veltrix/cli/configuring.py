@@ -31,7 +31,7 @@ def _values(loaded: Loaded) -> list[dict[str, Any]]:
 @app.command("show")
 def show(file: ConfigFile = None, as_json: Json = False) -> None:
     """Print each value that is in effect, and where it came from. Secrets are never shown."""
-    from veltrix.cli.output import console, escape, print_json, warn
+    from veltrix.cli.output import console, escape, print_json, print_table, warn
     from veltrix.config.model import SETTINGS
 
     loaded = configured(file)
@@ -52,7 +52,7 @@ def show(file: ConfigFile = None, as_json: Json = False) -> None:
         table.add_row(row["key"], escape(value), escape(row["where"] or row["source"]))
     out = console()
     out.print(f"File: {escape(str(loaded.file))}" if loaded.file else "File: none (--config, VELTRIX_CONFIG)")
-    out.print(table, soft_wrap=not out.is_terminal)
+    print_table(table)
     for remark in loaded.remarks:
         warn(remark)
 

@@ -88,7 +88,7 @@ def _tell_key(stored: ApiKey, key: str, url: str) -> None:
 def list_(file: ConfigFile = None, data: DataDirectory = None, as_json: Json = False) -> None:
     """List the keys. The keys themselves are not stored and cannot be shown."""
     config = configured(file, data=data).config
-    from veltrix.cli.output import console, print_json
+    from veltrix.cli.output import console, print_json, print_table
 
     async def read(access: Access) -> list[ApiKey]:
         return await access.keys()
@@ -102,6 +102,7 @@ def list_(file: ConfigFile = None, data: DataDirectory = None, as_json: Json = F
         console().print(f"No keys in {config.data.directory}. {hint}", markup=False, soft_wrap=True)
         return
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("Id", "Organizer", "May", "Since", "Label"):
@@ -109,10 +110,9 @@ def list_(file: ConfigFile = None, data: DataDirectory = None, as_json: Json = F
     for key in keys:
         shown = _shown(key)
         table.add_row(
-            shown["id"], key.organizer, ", ".join(shown["scopes"]), shown["created"][:16], key.label
+            shown["id"], key.organizer, ", ".join(shown["scopes"]), shown["created"][:16], Text(key.label)
         )
-    out = console()
-    out.print(table, soft_wrap=not out.is_terminal, markup=False)
+    print_table(table)
 
 
 @app.command("revoke")

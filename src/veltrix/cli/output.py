@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
+
+
+# Into a file or a pipe, a row of a table is a line, however long it is.
+_WIDTH_OF_FILES: Final = 1_000
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -15,6 +20,14 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, emoji=False)
+
+
+def print_table(table: Table) -> None:
+    """A table as wide as the terminal, or as wide as it is where no terminal is."""
+    out = console()
+    if not out.is_terminal:
+        out.width = _WIDTH_OF_FILES
+    out.print(table)
 
 
 def print_json(document: Any) -> None:

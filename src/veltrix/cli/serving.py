@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
@@ -80,6 +79,9 @@ def serve(file: ConfigFile = None, host: Host = None, port: Port = None, data: D
 
 def run_until_signal(platform: Coroutine[None, None, None], stopping: Callable[[bool], None]) -> None:
     """Run `platform` until it ends or a signal cancels it; a second SIGINT ends the process at once."""
+    import asyncio
+
+    from veltrix.cli.loops import run_on_fast_loop
 
     async def main() -> None:
         task = asyncio.ensure_future(platform)
@@ -104,8 +106,6 @@ def run_until_signal(platform: Coroutine[None, None, None], stopping: Callable[[
         except asyncio.CancelledError:
             if not asked:
                 raise
-
-    from veltrix.cli.loops import run_on_fast_loop
 
     run_on_fast_loop(main())
 
