@@ -145,3 +145,16 @@ def test_the_example_in_the_reference_works(tmp_path):
     loaded = load(file, environ=HOME)
     assert loaded.config.notification.channel == "smtp"
     assert loaded.remarks == ()
+
+
+@pytest.mark.parametrize(
+    "sender", ["a@b.example", "Tickets <tickets@example.org>", '"A, B" <a@b.example>', "Ü <ü@ü.example>"]
+)
+def test_senders_that_pass_can_stand_in_mails(sender):
+    """What the configuration takes as a sender, notification takes too."""
+    from veltrix.domain.credentials import Signer
+    from veltrix.notification.settings import NotificationSettings
+
+    config = load(environ=HOME | {"VELTRIX_NOTIFICATION_SENDER": sender}).config
+    settings = NotificationSettings("http://x", config.notification.sender, Signer(b"x" * 32), 1)
+    assert "@" in settings.mail_sender().address

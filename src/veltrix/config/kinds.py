@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from veltrix.config import units
+from veltrix.domain import limits
 
 type_names = {bool: "a boolean", int: "a whole number", float: "a number", str: "text", list: "a list"}
 
@@ -328,6 +329,10 @@ class Origins:
         return list(value)
 
 
+# As strict as what puts addresses into mails: a sender that passes here does not fail there.
+_ADDRESS = re.compile(r"[^\s\x00-\x20\x7f()<>\[\]:;@\\,\"]{1,64}@[A-Za-z0-9.-]{1,253}")
+
+
 @dataclass(frozen=True)
 class Mailbox(_Plain):
     """An e-mail address, perhaps with a display name."""
@@ -337,9 +342,12 @@ class Mailbox(_Plain):
     def parse(self, value: Any, base: Path) -> str:
         """Refuses what no mail server would take as a sender."""
         text = Text().parse(value, base)
-        _, address = parseaddr(text)
-        local, at, domain = address.rpartition("@")
-        if not (at and local and domain) or re.search(r"[\s<>,]", address):
+        local, at, domain = parseaddr(text)[1].rpartition("@")
+        try:
+            address = f"{local}{at}{domain.encode('idna').decode('ascii')}"
+        except UnicodeError:
+            address = ""
+        if not _ADDRESS.fullmatch(address) or len(address) > limits.EMAIL_MAX_CHARS:
             raise Wrong("is no e-mail address", 'write it like "Tickets <tickets@example.org>"')
         return text
 

@@ -157,6 +157,7 @@ class Notification:
     sender: str = setting(
         Mailbox(), "Veltrix <no-reply@veltrix.invalid>", "From whom mails come, and who gets their bounces."
     )
+    reply_to: str | None = setting(Mailbox(), None, "Where answers to mails go.", derived="the sender")
     lease_s: float = setting(
         Duration(1.0, 3600.0),
         limits.NOTICE_LEASE_S,

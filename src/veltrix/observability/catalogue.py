@@ -184,7 +184,7 @@ ATTEMPTS = counter(
 )
 ATTEMPT_SECONDS = histogram("notice_attempt_seconds", NOTIFY, "How long an attempt to deliver took.")
 NOTICE_SECONDS = histogram(
-    "notice_delivery_seconds", NOTIFY, "From recording a notice until its channel accepted it."
+    "notice_delivery_seconds", NOTIFY, "From the decision until a channel accepted the notice of it."
 )
 NOTICES = gauge(
     "notices",

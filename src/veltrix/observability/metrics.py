@@ -162,7 +162,7 @@ class Metrics:
         self._attempt_seconds.observe(seconds)
 
     def delivered(self, seconds: float) -> None:
-        """A channel accepted a notice that long after it was recorded."""
+        """A channel accepted a notice that long after its fact was decided."""
         self._notice_seconds.observe(seconds)
 
     def notices(self, by_status: Mapping[str, int], oldest_pending_s: float) -> None:
