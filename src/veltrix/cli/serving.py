@@ -60,15 +60,13 @@ def serve(file: ConfigFile = None, host: Host = None, port: Port = None, data: D
             print_page(console(), loaded, started, time.monotonic() - started_s, remarks)
 
     def stopping(second: bool) -> None:
-        if quiet:
-            _log.info("stopping" if not second else "stopping_at_once")
+        if not quiet:
+            how = "at once." if second else "finishing what was accepted (Ctrl-C again: at once)"
+            console().print(f"\nStopping: {how}")
+        elif second:
+            _log.info("stopping_at_once")
         else:
-            text = (
-                "Stopping at once."
-                if second
-                else "Stopping: finishing what was accepted (Ctrl-C again: at once)"
-            )
-            console().print(f"\n{text}")
+            _log.info("stopping")
 
     from veltrix.bootstrap import serve as run
 
