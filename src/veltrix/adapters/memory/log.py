@@ -38,9 +38,9 @@ class MemoryLog:
         """Append one record."""
         if self._closed:
             raise Unavailable("the log is closed")
-        if len(record.value) > limits.RECORD_MAX_BYTES:
+        if len(record.value) > limits.READ_BATCH_MAX_BYTES:
             raise Rejected(
-                f"a record of {len(record.value)} bytes is too large; at most {limits.RECORD_MAX_BYTES}"
+                f"a record of {len(record.value)} bytes is too large; at most {limits.READ_BATCH_MAX_BYTES}"
             )
         records = self._of(partition)
         offset, append_ms = len(records), self._clock.now_ms()

@@ -127,7 +127,8 @@ class MemoryQueries:
         )
         waiting = len(self._tables.waiting.get(event.id, ()))
         next_offset = self._tables.partitions[partition].head.next_offset
-        return EventView(event, pools, waiting, partition, next_offset)
+        code_uses = dict(self._tables.events[event.id].code_uses)
+        return EventView(event, pools, waiting, partition, next_offset, code_uses)
 
 
 def canonical_rows(tables: Tables) -> Iterator[tuple[str, tuple[object, ...]]]:

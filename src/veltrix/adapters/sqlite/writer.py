@@ -1,0 +1,182 @@
+"""The one writing connection of a file: statements on the event loop, the COMMIT in a thread of its own.
+
+A statement is quick and needs the interpreter for every row anyway; the COMMIT waits for the disk and
+does not. So a transaction is filled on the event loop and only its COMMIT leaves it. Checkpoints run in
+the same thread between two COMMITs: SQLite before 3.51.3 can corrupt a database whose WAL is reset by
+one connection while another is in a checkpoint (sqlite.org/wal.html#walresetbug).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from queue import SimpleQueue
+from typing import Final
+
+from veltrix.adapters.sqlite.database import Database
+from veltrix.ports.errors import OutcomeUnknown, PortError, Rejected, Unavailable
+
+CHECKPOINT_ROWS: Final = 4_000
+"""Rows written between two checkpoints; each dirties a handful of pages at most."""
+
+WAL_PAGES_MAX: Final = 16_000
+"""A WAL of more pages than this makes the next checkpoint wait for readers, so that it starts anew."""
+
+# After these the transaction surely left no commit record in the WAL. Any other error of a COMMIT, above
+# all a failed fsync, may have left one, which a restart would find.
+_SURELY_NOT: Final = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM}
+    | {sqlite3.SQLITE_AUTH, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_READONLY}
+)
+
+_log = logging.getLogger(__name__)
+
+Done = Callable[[PortError | None], None]
+_Job = Callable[[], PortError | None]
+
+
+class Writer:
+    """Commits one transaction at a time. Whoever uses `connection` holds `lock`, until its commit is done."""
+
+    def __init__(self, database: Database) -> None:
+        self.connection = database.connect()
+        self.lock = asyncio.Lock()
+        self._name = database.path.name
+        self._checkpointer = database.connect()
+        self._jobs: SimpleQueue[tuple[_Job, asyncio.AbstractEventLoop, Done] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._rows_seen = 0
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more work."""
+        return self._closed
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[sqlite3.Connection]:
+        """A transaction for the body's statements; left with the body's end, once it is durable.
+
+        A body that raises has no effect; neither has one that calls `rollback`, and it costs no fsync.
+        Raises `Rejected` for what a constraint forbids, `Unavailable`, or `OutcomeUnknown`.
+        """
+        async with self.lock:
+            self.begin()
+            try:
+                yield self.connection
+            except (sqlite3.IntegrityError, sqlite3.DataError, OverflowError) as error:
+                self.rollback()
+                raise Rejected(f"{self._name} forbids it: {error}") from error
+            except sqlite3.Error as error:
+                self.rollback()
+                raise Unavailable(f"{self._name} cannot be written: {error}") from error
+            except BaseException:
+                self.rollback()
+                raise
+            if self.connection.in_transaction:
+                await self.commit()
+
+    def begin(self) -> None:
+        """Open a transaction; raises `Unavailable`."""
+        if self._closed:
+            raise Unavailable(f"{self._name} is closed")
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            raise Unavailable(f"{self._name} cannot be written: {error}") from error
+
+    def rollback(self) -> None:
+        """End the transaction without effect."""
+        with suppress(sqlite3.Error):  # SQLite itself has rolled back after some errors
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+
+    def commit_soon(self, done: Done) -> None:
+        """COMMIT in the thread and call `done` on the event loop with the error, or None once durable."""
+        self._submit(self._commit, done)
+
+    async def commit(self) -> None:
+        """COMMIT and return once it is durable. A cancellation waits for its end before it goes on.
+
+        Raises `Unavailable` when surely nothing was written, else `OutcomeUnknown`.
+        """
+        error = await self._finish(self._commit)
+        if error is not None:
+            raise error
+
+    async def truncate_wal(self) -> None:
+        """Empty the WAL file; raises `Unavailable` while a reader holds on to it."""
+        error = await self._finish(self._truncate)
+        if error is not None:
+            raise error
+
+    def close(self) -> None:
+        """Wait for what is under way and close; safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join()
+        self.rollback()
+        self.connection.close()
+        self._checkpointer.close()
+
+    async def _finish(self, job: _Job) -> PortError | None:
+        future: asyncio.Future[PortError | None] = asyncio.get_running_loop().create_future()
+        self._submit(job, future.set_result)
+        cancelled: asyncio.CancelledError | None = None
+        while not future.done():
+            try:
+                await asyncio.shield(future)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+        return future.result()
+
+    def _submit(self, job: _Job, done: Done) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name=f"commit {self._name}", daemon=True)
+            self._thread.start()
+        self._jobs.put((job, asyncio.get_running_loop(), done))
+
+    def _work(self) -> None:
+        while (item := self._jobs.get()) is not None:
+            job, loop, done = item
+            outcome = job()
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(done, outcome)
+            rows = self.connection.total_changes
+            if rows - self._rows_seen >= CHECKPOINT_ROWS:
+                self._rows_seen = rows
+                self._checkpoint()
+
+    def _commit(self) -> PortError | None:
+        try:
+            self.connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self.rollback()
+            if getattr(error, "sqlite_errorcode", -1) & 0xFF in _SURELY_NOT:
+                return Unavailable(f"{self._name}: {error}")
+            return OutcomeUnknown(f"{self._name}: {error}")
+        return None
+
+    def _checkpoint(self) -> None:
+        try:
+            _, pages, done = self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if pages > WAL_PAGES_MAX and done < pages:
+                self._checkpointer.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        except sqlite3.Error as error:  # the WAL grows until a later one succeeds; nothing is lost
+            _log.warning("checkpoint of %s failed: %s", self._name, error)
+
+    def _truncate(self) -> PortError | None:
+        try:
+            busy, _, _ = self._checkpointer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error as error:
+            return Unavailable(f"{self._name}: {error}")
+        return Unavailable(f"{self._name}: a reader holds its WAL") if busy else None
