@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from pathlib import Path
 from types import TracebackType
 
 from veltrix.ports.errors import Mismatch, Unavailable
-
-try:
-    import fcntl
-except ImportError:  # a platform without POSIX locks: it is up to the operator there
-    fcntl = None  # type: ignore[assignment]  # the guard below asks for None
 
 _log = logging.getLogger(__name__)
 
@@ -44,23 +40,20 @@ class DataDirectoryLock:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise Unavailable(f"{self._path} cannot be opened: {error.strerror}") from error
-        if fcntl is None:
-            _log.warning("this platform has no locks: start one process only on %s", self._directory)
-        else:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                owner = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
-                os.close(descriptor)
-                raise Mismatch(
-                    f"data directory {self._directory} is in use by process {owner}; "
-                    "stop that process, or give this one a data directory of its own"
-                ) from error
-            except OSError as error:
-                os.close(descriptor)
-                raise Unavailable(f"{self._path} cannot be locked: {error.strerror}") from error
+        try:
+            _lock_exclusively(descriptor)
+        except BlockingIOError as error:
+            owner = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            os.close(descriptor)
+            raise Mismatch(
+                f"data directory {self._directory} is in use by process {owner}; "
+                "stop that process, or give this one a data directory of its own"
+            ) from error
+        except OSError as error:
+            os.close(descriptor)
+            raise Unavailable(f"{self._path} cannot be locked: {error.strerror}") from error
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
         self._descriptor = descriptor
 
     def release(self) -> None:
@@ -68,3 +61,12 @@ class DataDirectoryLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _lock_exclusively(descriptor: int) -> None:
+    if sys.platform == "win32":
+        _log.warning("this platform has no file locks: start one process only on a data directory")
+    else:
+        import fcntl  # POSIX only
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
