@@ -25,7 +25,7 @@ _TERM = Term(0, 1)
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first place where ledger and replay part: a row that one has and the other has not, or has otherwise."""
+    """The first place where ledger and replay part: a row that only one has, or that they have otherwise."""
 
     table: str
     ledger: str | None
@@ -72,9 +72,7 @@ async def audit(log: Log, ledger: LedgerRows, progress: Callable[[int, int], Non
         quarantined = await ledger.quarantined(partition)
         report.quarantined += sum(offset < end for offset in quarantined)
         done = report.commands
-        await _replay(
-            log, replayed, partition, end, quarantined, lambda count, done=done: progress(done + count, total)
-        )
+        await _replay(log, replayed, partition, end, quarantined, _offset_by(progress, done, total))
         report.commands += end
     report.partitions = len(ends)
     ours = replayed.rows()
@@ -83,6 +81,10 @@ async def audit(log: Log, ledger: LedgerRows, progress: Callable[[int, int], Non
             return report
     await _compare_all(report, row, theirs, ours)
     return report
+
+
+def _offset_by(progress: Callable[[int, int], None], done: int, total: int) -> Callable[[int], None]:
+    return lambda count: progress(done + count, total)
 
 
 async def _replay(
