@@ -49,7 +49,7 @@ class App:
         await self._router(scope, receive, send)
 
     async def _not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
-        random = self._gate.core.ports.entropy.token(ENTROPY_BYTES)
+        random = self._gate.core.chance.token(ENTROPY_BYTES)
         call = Call(scope, receive, {}, trace_of(scope, random))
         await problem_answer(Problem("not_found"), call).send(call, send)
         self._gate.core.meters.answered("other", "other", 404, 0.0)

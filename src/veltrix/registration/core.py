@@ -40,9 +40,9 @@ from veltrix.registration.problems import Problem
 from veltrix.registration.reserve import KeyReserve
 from veltrix.registration.settings import Settings
 from veltrix.registration.waitlines import WaitLines
-from veltrix.sealing import NONCE_BYTES, fingerprint
 
 PUBLIC = "public"
+_CHANCE_BLOCK_BYTES = 4096
 canonical = msgspec.json.Encoder(order="deterministic").encode
 """The one form of a request's body, whatever its white space and the order of its members."""
 
@@ -72,6 +72,25 @@ class Request:
     actor: Actor
 
 
+class Chance:
+    """Random bytes, fetched in blocks: each byte is given out once."""
+
+    __slots__ = ("_at", "_block", "_entropy")
+
+    def __init__(self, entropy: Entropy) -> None:
+        self._entropy = entropy
+        self._block = b""
+        self._at = 0
+
+    def token(self, size: int) -> bytes:
+        """`size` random bytes."""
+        at = self._at
+        if at + size > len(self._block):
+            self._block, at = self._entropy.token(_CHANCE_BLOCK_BYTES), 0
+        self._at = at + size
+        return self._block[at : at + size]
+
+
 class Core:
     """The parts of one registration process."""
 
@@ -79,6 +98,7 @@ class Core:
         self.ports = ports
         self.settings = settings
         self.meters = meters
+        self.chance = Chance(ports.entropy)
         self.links = Links(signer, settings.base_url)
         self.reserve = KeyReserve(ports.vault, settings.key_block, settings.keys_reserved_low)
         self.directory = Directory(ports.queries, ports.vault)
@@ -101,7 +121,7 @@ class Core:
         if call.key is not None:
             credential, actor = call.key.id, Actor.ORGANIZER
         if key is None:
-            made = base64.urlsafe_b64encode(self.ports.entropy.token(18)).decode()
+            made = base64.urlsafe_b64encode(self.chance.token(18)).decode()
             return Request(route, credential, made, True, actor)
         if actor is Actor.REGISTRANT and not is_strong(key):
             raise Problem("weak_key")
@@ -119,22 +139,14 @@ class Core:
             body=body,
             actor=request.actor,
             stamp_ms=self.ports.clock.now_ms(),
-            fingerprint=self.fingerprint(entry, content),
+            fingerprint=entry.hashes.request(content),
         )
-
-    def fingerprint(self, entry: Entry, content: bytes) -> str:
-        """What stands for the content of a request about an event."""
-        return fingerprint(entry.hash_key, content)
 
     def command_id(self, request: Request, entry: Entry) -> str:
         """The id of a command about an event that exists."""
         return command_id(
             (entry.event.organizer, request.route, entry.event.id, request.credential, request.key)
         )
-
-    def nonce(self) -> bytes:
-        """A fresh nonce for a box."""
-        return self.ports.entropy.token(NONCE_BYTES)
 
     async def submit(self, call: Call, request: Request, envelope: Envelope, partition: int) -> Answer:
         """Append a command, wait as long as the client likes, and answer."""

@@ -16,18 +16,19 @@ from veltrix.domain.identifiers import EVENT, is_id, partition_of
 from veltrix.ports.queries import Queries
 from veltrix.ports.vault import Vault
 from veltrix.registration.problems import Problem
+from veltrix.sealing import KeyedHashes
 
 _READS_AT_ONCE: Final = 32
 
 
 class Entry:
-    """An event with the key of its hashes. `event` is replaced when a fact says so."""
+    """An event with its keyed hashes. `event` is replaced when a fact says so."""
 
-    __slots__ = ("event", "hash_key", "partition")
+    __slots__ = ("event", "hashes", "partition")
 
-    def __init__(self, event: Event, hash_key: bytes) -> None:
+    def __init__(self, event: Event, hashes: KeyedHashes) -> None:
         self.event = event
-        self.hash_key = hash_key
+        self.hashes = hashes
         self.partition = partition_of(event.id)
 
 
@@ -106,7 +107,7 @@ class Directory:
             newest = view.event
             if overtaking is not None and overtaking.version > newest.version:
                 newest = overtaking
-            entry = Entry(newest, key)
+            entry = Entry(newest, KeyedHashes(key))
             self._entries[event] = entry
             if len(self._entries) > self._most:
                 self._entries.popitem(last=False)

@@ -100,7 +100,7 @@ class Endpoint:
         gate.enter()
         answer: Sendable
         try:
-            call = Call(scope, receive, params, trace_of(scope, core.ports.entropy.token(ENTROPY_BYTES)))
+            call = Call(scope, receive, params, trace_of(scope, core.chance.token(ENTROPY_BYTES)))
             answer = await self._answer(call)
             await answer.send(call, send)
             method = call.method if call.method in self._operations else "other"

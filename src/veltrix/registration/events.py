@@ -29,6 +29,7 @@ from veltrix.registration.event_bodies import EventIn, EventPage, editable, even
 from veltrix.registration.headers import etag
 from veltrix.registration.problems import Problem, invalid_body
 from veltrix.registration.specs import pointers, spec_of
+from veltrix.sealing import KeyedHashes
 
 _decoder = msgspec.json.Decoder(EventIn)
 _patch_decoder = msgspec.json.Decoder(dict[str, Any])
@@ -56,7 +57,7 @@ class Events:
         if before is not None:
             return await core.decided(call, before)
         key_id, key = core.reserve.take_now() or await core.reserve.take()
-        spec, faults = spec_of(body, key)
+        spec, faults = spec_of(body, KeyedHashes(key))
         faults += pointers(check_spec(spec), body)
         if faults:
             raise invalid_body(*faults)
@@ -113,7 +114,7 @@ class Events:
         request = core.request(call, _CHANGE)
         accepted = call.if_match()
         content = content_of((_CHANGE, *map(str, sorted(accepted or ()))), patch)
-        before = await core.desk.original(core.command_id(request, entry), core.fingerprint(entry, content))
+        before = await core.desk.original(core.command_id(request, entry), entry.hashes.request(content))
         if before is not None:
             return await core.decided(call, before)
         view = await self.view(call)
@@ -124,7 +125,7 @@ class Events:
             body = msgspec.convert(merge_patch(editable(event), patch), EventIn)
         except msgspec.ValidationError as error:
             raise invalid_body(fault_of(str(error))) from None
-        spec, faults = spec_of(body, entry.hash_key, event.spec.access_codes)
+        spec, faults = spec_of(body, entry.hashes, event.spec.access_codes)
         published = event.status is not EventStatus.DRAFT
         faults += pointers(check_change(event.spec, spec, published=published), body)
         if faults:

@@ -14,7 +14,7 @@ from veltrix.registration.core import Core, Request, canonical
 from veltrix.registration.directory import Entry
 from veltrix.registration.headers import LANGUAGES, preferred_locale
 from veltrix.registration.problems import Problem
-from veltrix.sealing import access_code_hash, fingerprint, person_hash, seal
+from veltrix.sealing import NONCE_BYTES, seal
 
 ROUTE: Final = "POST /v1/events/{event}/registrations"
 
@@ -58,20 +58,28 @@ class Intake:
             raise Problem("invalid_body", errors=faults)
         command = core.command_id(request, entry)
         key_id, key = core.reserve.take_now() or await core.reserve.take()
-        hash_key, code = entry.hash_key, body.access_code
+        hashes, code = entry.hashes, body.access_code
         return Envelope(
             id=command,
             organizer=event.organizer,
             event=event.id,
             body=Register(
-                person=person_hash(hash_key, email),
-                box=seal(person_of(body, locale), key, core.nonce(), event.id, command, key_id, version),
+                person=hashes.person(email),
+                box=seal(
+                    person_of(body, locale),
+                    key,
+                    core.chance.token(NONCE_BYTES),
+                    event.id,
+                    command,
+                    key_id,
+                    version,
+                ),
                 categories=tuple([seat.category for seat in body.seats]),
                 form_version=version,
-                access_code=None if code is None else access_code_hash(hash_key, code),
+                access_code=None if code is None else hashes.access_code(code),
                 source=source,
             ),
             actor=request.actor,
             stamp_ms=core.ports.clock.now_ms(),
-            fingerprint=fingerprint(hash_key, canonical(body)),
+            fingerprint=hashes.request(canonical(body)),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from veltrix.domain.credentials import Link, Receipt, Signer
-from veltrix.sealing import fingerprint
+from veltrix.sealing import KeyedHashes
 
 OFFSET_UNKNOWN: Final = (1 << 63) - 1
 """The offset in the receipt of a command of which nobody knows whether it was appended."""
@@ -31,11 +31,12 @@ class SeatProof(NamedTuple):
 class Links:
     """Makes and reads links, ticket codes and receipts."""
 
-    __slots__ = ("_base_url", "_signer")
+    __slots__ = ("_base_url", "_hashes", "_signer")
 
     def __init__(self, signer: Signer, base_url: str) -> None:
         self._signer = signer
         self._base_url = base_url
+        self._hashes = KeyedHashes(signer.secret)
 
     def link(self, registration: str, holder: int) -> str:
         """The link of a registration's present holder."""
@@ -80,7 +81,7 @@ class Links:
 
     def fingerprint(self, content: bytes) -> str:
         """What stands for the body of a request that belongs to no event yet."""
-        return fingerprint(self._signer.secret, content)
+        return self._hashes.request(content)
 
     def receipt(self, command: str, partition: int, offset: int, fingerprint: str) -> str:
         """The receipt of an appended command. The beginning of the fingerprint tells it from another

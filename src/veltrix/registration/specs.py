@@ -30,13 +30,13 @@ from veltrix.registration.event_bodies import (
     Words,
 )
 from veltrix.registration.problems import FaultAt
-from veltrix.sealing import access_code_hash
+from veltrix.sealing import KeyedHashes
 
 DEFAULT_LANGUAGE = "en"
 
 
 def spec_of(
-    body: EventIn, hash_key: bytes, known: Sequence[AccessCode] = ()
+    body: EventIn, hashes: KeyedHashes, known: Sequence[AccessCode] = ()
 ) -> tuple[EventSpec, list[FaultAt]]:
     """The specification, and what cannot be read of it. `known`: access codes that may be kept."""
     faults: list[FaultAt] = []
@@ -72,7 +72,7 @@ def spec_of(
                 for index, question in enumerate(body.form.questions)
             ),
         ),
-        access_codes=tuple(_access_codes(body.access_codes, hash_key, known, faults)),
+        access_codes=tuple(_access_codes(body.access_codes, hashes, known, faults)),
     )
     return spec, faults
 
@@ -151,12 +151,12 @@ def _question(pointer: str, body: QuestionIn, faults: list[FaultAt]) -> Question
 
 
 def _access_codes(
-    bodies: list[AccessCodeIn], hash_key: bytes, known: Sequence[AccessCode], faults: list[FaultAt]
+    bodies: list[AccessCodeIn], hashes: KeyedHashes, known: Sequence[AccessCode], faults: list[FaultAt]
 ) -> Iterable[AccessCode]:
     by_id = {code.hash[:CODE_ID_CHARS]: code.hash for code in known}
     for index, body in enumerate(bodies):
         if body.code is not None and body.code.strip():
-            hashed: str | None = access_code_hash(hash_key, body.code)
+            hashed: str | None = hashes.access_code(body.code)
         else:
             hashed = by_id.get(body.id or "")
         if hashed is None:
