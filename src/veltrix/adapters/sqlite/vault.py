@@ -19,76 +19,70 @@ import msgspec
 from veltrix.adapters.sqlite.database import Database, Kind, Synchronous
 from veltrix.adapters.sqlite.snapshots import Snapshots
 from veltrix.adapters.sqlite.writer import Writer
-from veltrix.domain.identifiers import KEY
+from veltrix.domain.identifiers import KEY, is_id
 
 KEY_BYTES: Final = 32
-_HEX: Final = 16
+_NUMBER_BITS: Final = 32
 _CHUNK: Final = 500
 
+# A cell is a byte 1 and the key, or zeros once it is destroyed. What people read is computed from it.
 _SCHEMA: Final = f"""
-CREATE TABLE vault (
-    tag TEXT NOT NULL
-) STRICT;
 CREATE TABLE keys (
     number INTEGER PRIMARY KEY,
-    key BLOB NOT NULL CHECK (length(key) = {KEY_BYTES})
+    cell BLOB NOT NULL CHECK (length(cell) = {1 + KEY_BYTES}),
+    id TEXT AS ('{KEY}' || printf('%032x', number)) VIRTUAL,
+    key BLOB AS (CASE WHEN substr(cell, 1, 1) = x'01' THEN substr(cell, 2) END) VIRTUAL
 ) STRICT;
 """
 KIND: Final = Kind("vault", 0x56_4C_54_04, 1, _SCHEMA, secure_delete=True)
 
-_GET: Final = f"""
-SELECT number, key FROM keys
-WHERE number IN (SELECT value FROM json_each(?)) AND key <> zeroblob({KEY_BYTES})
+_LAST: Final = "SELECT max(number) FROM keys"
+_GET: Final = """
+SELECT id, key FROM keys WHERE number IN (SELECT value FROM json_each(?)) AND key IS NOT NULL
 """
-_DESTROY: Final = (
-    f"UPDATE keys SET key = zeroblob({KEY_BYTES}) WHERE number IN (SELECT value FROM json_each(?))"
-)
+_DESTROY: Final = f"""
+UPDATE keys SET cell = zeroblob({1 + KEY_BYTES}) WHERE number IN (SELECT value FROM json_each(?))
+"""
 
 
 class SqliteVault:
-    """Keys in one file. A key's id is the vault's random tag and the key's number. `open` makes one."""
+    """Keys in one file. `open` makes one.
 
-    def __init__(self, database: Database, tag: str) -> None:
+    A key's id is its number, which starts at a random place, so that two vaults' keys are not mistaken for
+    each other.
+    """
+
+    def __init__(self, database: Database) -> None:
         self._snapshots = Snapshots(database)
         self._writer = Writer(database)
-        self._prefix = KEY + tag
 
     @classmethod
     async def open(cls, path: str | os.PathLike[str], *, synchronous: Synchronous = "FULL") -> SqliteVault:
         """Open the vault, creating it when it is missing; raises `Mismatch` or `Unavailable`."""
-        database = Database(Path(path), KIND, synchronous=synchronous)
-        connection = database.connect()
-        try:
-            row = connection.execute("SELECT tag FROM vault").fetchone()
-            if row is None:
-                row = (os.urandom(_HEX // 2).hex(),)
-                connection.execute("INSERT INTO vault VALUES (?)", row)
-        finally:
-            connection.close()
-        return cls(database, row[0])
+        return cls(Database(Path(path), KIND, synchronous=synchronous))
 
     async def reserve(self, count: int) -> list[tuple[str, bytes]]:
         """Make new keys, durable when it returns."""
         random = os.urandom(count * KEY_BYTES)
         keys = [random[at : at + KEY_BYTES] for at in range(0, len(random), KEY_BYTES)]
         async with self._writer.transaction() as connection:
-            (last,) = connection.execute("SELECT coalesce(max(number), 0) FROM keys").fetchone()
-            rows = list(enumerate(keys, last + 1))
+            (last,) = connection.execute(_LAST).fetchone()
+            if last is None:
+                last = int.from_bytes(os.urandom(4), "big") >> 1 << _NUMBER_BITS
+            rows = [(number, b"\x01" + key) for number, key in enumerate(keys, last + 1)]
             for at in range(0, count, _CHUNK):
                 connection.executemany("INSERT INTO keys VALUES (?, ?)", rows[at : at + _CHUNK])
                 await asyncio.sleep(0)
-        return [(f"{self._prefix}{number:0{_HEX}x}", key) for number, key in rows]
+        return [(f"{KEY}{number:032x}", cell[1:]) for number, cell in rows]
 
     async def keys(self, key_ids: Sequence[str]) -> dict[str, bytes]:
         """Those that still exist."""
-        numbers = self._numbers(key_ids)
         with self._snapshots.now() as connection:
-            rows = connection.execute(_GET, (_json(list(numbers)),)).fetchall()
-        return {numbers[number]: key for number, key in rows}
+            return dict(connection.execute(_GET, (_json(_numbers(key_ids)),)).fetchall())
 
     async def destroy(self, key_ids: Sequence[str]) -> None:
         """Overwrite keys, here and in the write-ahead log."""
-        numbers = list(self._numbers(key_ids))
+        numbers = _numbers(key_ids)
         async with self._writer.transaction() as connection:
             for at in range(0, len(numbers), _CHUNK):
                 connection.execute(_DESTROY, (_json(numbers[at : at + _CHUNK]),))
@@ -103,19 +97,11 @@ class SqliteVault:
             async with self._writer.lock:
                 self._writer.close()
 
-    def _numbers(self, key_ids: Sequence[str]) -> dict[int, str]:
-        """Ids of this vault's keys, by number; others are nobody's."""
-        numbers: dict[int, str] = {}
-        for key_id in key_ids:
-            digits = key_id.removeprefix(self._prefix)
-            if len(digits) == _HEX and len(key_id) == len(self._prefix) + _HEX:
-                try:
-                    number = int(digits, 16)
-                except ValueError:
-                    continue
-                if number < 1 << 63:
-                    numbers[number] = key_id
-        return numbers
+
+def _numbers(key_ids: Sequence[str]) -> list[int]:
+    """The numbers of ids that have the shape of one; others are nobody's."""
+    numbers = (int(key_id[len(KEY) :], 16) for key_id in key_ids if is_id(KEY, key_id))
+    return [number for number in numbers if number < 1 << 63]
 
 
 def _json(numbers: list[int]) -> str:
