@@ -22,7 +22,7 @@ async def _appends(directory: Path, synchronous: str) -> tuple[int, int]:
     trace, file = directory / "trace", directory / "log.db"
     script = Path(__file__).with_name("append_and_say.py")
     process = await asyncio.create_subprocess_exec(
-        *STRACE, "-o", str(trace), sys.executable, str(script), str(file), synchronous,
+        *STRACE, "-o", str(trace), sys.executable, "-P", str(script), str(file), synchronous,
         stdout=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     assert await process.wait() == 0
