@@ -1,0 +1,39 @@
+"""What notification is told by whoever puts it together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from email.utils import parseaddr
+
+from veltrix.domain import limits
+from veltrix.domain.credentials import Signer
+from veltrix.notification.letters import Sender
+from veltrix.notification.mime import address
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationSettings:
+    """`sender` and `reply_to` are addresses, perhaps with a display name; `base_url` is where links begin.
+
+    `lease_s` must be longer than a channel's longest attempt.
+    """
+
+    base_url: str
+    sender: str
+    signer: Signer
+    partitions: int
+    reply_to: str | None = None
+    lease_s: float = limits.NOTICE_LEASE_S
+
+    def mail_sender(self) -> Sender:
+        """The sender, taken apart. Raises `ValueError` for what cannot stand in a mail."""
+        name, found = parseaddr(self.sender)
+        checked = address(found)
+        if checked is None:
+            raise ValueError(f"{self.sender!r} is no sender of mail; write it like 'Name <name@example.org>'")
+        answers = None
+        if self.reply_to is not None:
+            answers = address(parseaddr(self.reply_to)[1])
+            if answers is None:
+                raise ValueError(f"{self.reply_to!r} is no address for answers")
+        return Sender(name or checked.rpartition("@")[2], checked, self.base_url.rstrip("/"), answers)
