@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from tests.docs import curl, pages
-from tests.e2e.platform import Platform
+from tests.e2e.running import Platform
 
 SAME = frozenset({"type", "title", "status", "refusal", "slug", "category", "name", "email", "key"})
 TIMEOUT_S = 60.0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.platform import Platform, key_of, person
+from tests.e2e.running import Platform, key_of, person
 from tests.e2e.syscalls import STRACE, unsynced_acknowledgements
 
 pytestmark = pytest.mark.skipif(

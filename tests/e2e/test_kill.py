@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.platform import Platform, key_of, person, until
+from tests.e2e.running import Platform, key_of, person, until
 
 ROUNDS = int(os.environ.get("VELTRIX_TEST_KILLS", "4"))
 CLIENTS = 24

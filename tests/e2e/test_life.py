@@ -8,7 +8,7 @@ import sqlite3
 
 import httpx
 
-from tests.e2e.platform import Platform, key_of, person, until
+from tests.e2e.running import Platform, key_of, person, until
 
 
 def _plant(platform: Platform, *values: bytes) -> None:
