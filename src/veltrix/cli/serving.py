@@ -30,6 +30,8 @@ Port = Annotated[str | None, typer.Option(metavar="N", help="Port; 0 takes a fre
 
 # Files, databases and sockets of the platform itself, beside its clients' connections.
 _FILES_OF_OUR_OWN: Final = 200
+# Fewer connections than this are worth a remark even where nobody asked for more.
+_CROWD: Final = 10_000
 
 
 def serve(file: ConfigFile = None, host: Host = None, port: Port = None, data: DataDirectory = None) -> None:
@@ -109,19 +111,23 @@ def run_until_signal(platform: Coroutine[None, None, None], stopping: Callable[[
 
 
 def _file_limit_remark(loaded: Loaded, limit: int | None) -> list[str]:
-    """Says so when the operating system allows fewer connections than the configuration."""
+    """Says so when the system allows fewer connections than were asked for, or than a crowd needs."""
+    from veltrix.config import Source
+
     wanted = loaded.config.http.held_requests_max
-    if limit is None or limit - _FILES_OF_OUR_OWN >= wanted:
+    if loaded.origins["http.held_requests_max"].source is Source.DEFAULT:
+        wanted = min(wanted, _CROWD)
+    allowed = wanted if limit is None else max(0, limit - _FILES_OF_OUR_OWN)
+    if allowed >= wanted:
         return []
     return [
-        f"this system lets Veltrix open {limit:,} files, so about {max(0, limit - _FILES_OF_OUR_OWN):,} "
-        f"connections at once: fewer than http.held_requests_max = {wanted:,} (ulimit -n raises it)"
+        f"this system lets Veltrix open {limit:,} files, so about {allowed:,} connections at once: "
+        f"fewer than http.held_requests_max = {loaded.config.http.held_requests_max:,} (ulimit -n raises it)"
     ]
 
 
 def print_page(out: Console, loaded: Loaded, started: Started, startup_s: float, remarks: list[str]) -> None:
     """What someone who just started Veltrix wants to know."""
-    from rich.table import Table
     from rich.text import Text
 
     from veltrix import __version__
@@ -140,13 +146,11 @@ def print_page(out: Console, loaded: Loaded, started: Started, startup_s: float,
         ("Mail", mail),
         ("Configured", f"by {loaded.file}" if loaded.file else "by defaults (veltrix config show)"),
     ]
-    page = Table.grid(padding=(0, 2))
-    for name, value in rows:
-        page.add_row(Text(f"  {name}", style="dim"), Text(value, overflow="fold"))
     directory = "" if loaded.origins["data.directory"].source == "default" else f" --data {started.data}"
     out.print(Text.assemble(("Veltrix", "bold"), f" {__version__} serves ({startup_s:.1f} s to start)"))
     out.print()
-    out.print(page, soft_wrap=True)
+    for name, value in rows:
+        out.print(Text.assemble((f"  {name:<12}", "dim"), value), soft_wrap=True)
     out.print()
     out.print(Text("  Next: make an API key in another terminal; it prints what to do with it"))
     out.print(Text(f"    veltrix key create --organizer acme{directory}", style="bold"), soft_wrap=True)

@@ -110,10 +110,10 @@ class _Handler(logging.Handler):
 
 
 def take_over_standard_library(level: int, sink: Sink) -> None:
-    """Route every standard logger through `sink`, at `level` at least; libraries' chatter from INFO on."""
+    """Route every standard logger through `sink`; libraries' own INFO only for whoever looks for a fault."""
     root = logging.getLogger()
     root.handlers = [_Handler(sink)]
-    root.setLevel(max(level, logging.INFO))
+    root.setLevel(max(level, logging.WARNING) if level > logging.DEBUG else logging.INFO)
     for name, logger in list(logging.Logger.manager.loggerDict.items()):
         if isinstance(logger, logging.Logger):
             logger.handlers.clear()
