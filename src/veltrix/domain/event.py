@@ -171,7 +171,10 @@ class EventSpec:
 
     def category(self, key: str) -> Category | None:
         """The category of that key, if there is one."""
-        return next((category for category in self.categories if category.key == key), None)
+        for category in self.categories:
+            if category.key == key:
+                return category
+        return None
 
     def starts_ms(self) -> int:
         """The start as an instant, ms since the epoch."""

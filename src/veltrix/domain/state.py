@@ -11,6 +11,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from veltrix.domain import limits
 from veltrix.domain.commands import CheckIn, CreateEvent, Envelope, Register, Transfer
 from veltrix.domain.event import Event, EventSpec
 from veltrix.domain.facts import Fact, FactKind
@@ -113,6 +114,7 @@ class EventState:
     seat_owners: dict[int, str | None] = field(default_factory=dict)
     pools_dropped: set[str] = field(default_factory=set)
     whole: bool = False
+    _needs: dict[tuple[str, ...], Need] = field(default_factory=dict)
 
     def person(self, person: str) -> Person:
         """What a person has here; whom a command concerns is loaded before it is decided."""
@@ -122,9 +124,19 @@ class EventState:
             has = self.people[person] = Person()
         return has
 
-    def need_of(self, categories: Iterator[str] | list[str] | tuple[str, ...]) -> Need:
-        """What seats of these categories take from each pool."""
-        return need_of(self.event.spec, categories)
+    def need_of(self, categories: tuple[str, ...]) -> Need:
+        """What seats of these categories take from each pool; in a stampede most parties are alike."""
+        need = self._needs.get(categories)
+        if need is None:
+            if len(self._needs) >= limits.NEEDS_REMEMBERED:
+                self._needs.clear()
+            need = self._needs[categories] = need_of(self.event.spec, categories)
+        return need
+
+    def change(self, event: Event) -> None:
+        """Take another specification on."""
+        self.event = event
+        self._needs.clear()
 
 
 @dataclass(slots=True)
@@ -171,7 +183,7 @@ def collect_needs(envelope: Envelope, needs: Needs) -> None:
         needs.registrations.add(registration)
 
 
-def need_of(spec: EventSpec, categories: Iterator[str] | list[str] | tuple[str, ...]) -> Need:
+def need_of(spec: EventSpec, categories: tuple[str, ...]) -> Need:
     """What seats of these categories take from each pool."""
     counts: dict[str, int] = {}
     for key in categories:
@@ -205,7 +217,7 @@ def _put_event(state: PartitionState, event: Event) -> None:
         state.events[event.id] = known
         state.slugs[event.organizer, event.spec.slug] = event.id
         return
-    known.event = event
+    known.change(event)
     for pool in event.spec.pools:
         if pool.key in known.pools:
             known.pools[pool.key].capacity = pool.capacity
@@ -241,14 +253,10 @@ def _count(event: EventState, registration: Registration, sign: int) -> None:
     if code is not None:
         event.code_uses[code] = event.code_uses.get(code, 0) + sign
     if registration.status in SEATED:
-        spec = event.event.spec
-        for seat in active:
-            category = spec.category(seat.category)
-            assert category is not None
-            for pool in category.pools:
-                event.pools[pool].taken += sign
+        for pool, count in event.need_of(tuple([seat.category for seat in active])):
+            event.pools[pool].taken += sign * count
     elif sign > 0:
-        need = event.need_of([seat.category for seat in active])
+        need = event.need_of(tuple([seat.category for seat in active]))
         event.waiting.add(registration.id, registration.arrival, need)
     else:
         event.waiting.remove(registration.id, registration.arrival)

@@ -159,7 +159,7 @@ class MemoryLedger(MemoryQueries):
         state = EventState(row.event, pools, row.next_seat, dict(row.code_uses))
         for arrival, registration_id in self._tables.waiting.get(event_id, ()):
             registration = self._tables.registrations[registration_id]
-            need = state.need_of([seat.category for seat in registration.active_seats()])
+            need = state.need_of(tuple(seat.category for seat in registration.active_seats()))
             state.waiting.add(registration_id, arrival, need)
             state.registrations[registration_id] = registration
         return state

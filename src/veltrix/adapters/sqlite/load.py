@@ -91,7 +91,7 @@ async def _load_waiting(connection: sqlite3.Connection, state: EventState) -> No
     while page := connection.execute(_WAITING, (state.event.id, after, SCAN_ROWS)).fetchall():
         for arrival, snapshot in page:
             registration = decode_registration(snapshot)
-            need = state.need_of([seat.category for seat in registration.active_seats()])
+            need = state.need_of(tuple(seat.category for seat in registration.active_seats()))
             state.waiting.add(registration.id, arrival, need)
             state.registrations[registration.id] = registration
         if len(page) < SCAN_ROWS:
