@@ -78,6 +78,9 @@ class Platform:
 
     async def start(self) -> None:
         """Start from the back, so that whoever is asked first has somebody to ask."""
+        core = self.registration.core
+        self.metrics.reads("held_requests", lambda: core.desk.held)
+        self.metrics.reads("keys_reserved", lambda: len(core.reserve))
         await self.notification.start()
         await self.processing.start()
         await self.registration.start()
@@ -247,6 +250,7 @@ def _server_config(config: Config, app: ASGIApp) -> uvicorn.Config:
         loop="none",
         access_log=False,
         log_config=None,
+        log_level="warning",
         server_header=False,
         proxy_headers=False,
         backlog=config.http.backlog,

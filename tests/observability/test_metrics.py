@@ -256,6 +256,16 @@ def test_processes_share_no_numbers():
     assert value(second, "veltrix_fenced_total") == 0
 
 
+def test_gauges_can_be_read_when_asked_for():
+    """A gauge that is read shows the value at the time of each page."""
+    held = [3]
+    metrics = Metrics()
+    metrics.reads("held_requests", lambda: held[0])
+    assert value(metrics, "veltrix_http_held_requests") == 3
+    held[0] = 0
+    assert value(metrics, "veltrix_http_held_requests") == 0
+
+
 def test_the_null_metrics_have_the_same_methods():
     """Whatever can be told to the real ones can be told to those that keep nothing."""
 

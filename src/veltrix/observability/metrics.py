@@ -7,7 +7,7 @@ notification. One object a process; `page` is what `/metrics` answers.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from veltrix import __version__
@@ -68,6 +68,7 @@ class Metrics:
         self._oldest_pending = number(catalogue.OLDEST_PENDING).child()
         self._loop_lag = spread(catalogue.LOOP_LAG).child()
         number(catalogue.BUILD).child(version, platform.python_version()).set(1)
+        self._readings: list[tuple[Number, Callable[[], float]]] = []
         self._answers: dict[tuple[str, str, int], tuple[Number, Spread]] = {}
         self._page: Page | None = None
 
@@ -176,8 +177,14 @@ class Metrics:
         """The event loop came back that much later than asked."""
         self._loop_lag.observe(seconds)
 
+    def reads(self, name: str, read: Callable[[], float]) -> None:
+        """Read a gauge of `gauge` anew for each page instead of being told: it is then never stale."""
+        self._readings.append((self._gauges[name], read))
+
     def page(self, accept: str = "") -> tuple[bytes, str]:
         """The body and content type of `/metrics` for an Accept header."""
+        for child, read in self._readings:
+            child.set(read())
         return self._exposition().render(accept)
 
     def _exposition(self) -> Page:
@@ -246,4 +253,7 @@ class NullMetrics:
         """Does nothing."""
 
     def loop_lag(self, seconds: float) -> None:
+        """Does nothing."""
+
+    def reads(self, name: str, read: Callable[[], float]) -> None:
         """Does nothing."""
