@@ -1,23 +1,22 @@
-"""Generated commands: intents drawn by Hypothesis, turned into envelopes by looking at a room.
+"""Made-up commands: intents drawn at random, turned into envelopes by looking at a room.
 
-An intent says "cancel the third registration"; which that is depends on what happened before. So a list
-of intents can be drawn in one go, shrinks well, and still meets registrations that exist.
+An intent says "cancel the third registration"; which that is depends on what happened before. So intents
+can be drawn without knowing what they will meet, and still meet registrations that exist. They are drawn
+from a `Random`: a seeded one walks evenly, Hypothesis' own one shrinks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any
-
-from hypothesis import strategies as st
 
 from tests.domain.room import NOW_MS, Room, category, event_spec, sealed, text
 from veltrix.domain import commands as ask
 from veltrix.domain.commands import Actor, Command, Envelope
 from veltrix.domain.event import (
     AccessCode,
-    Category,
     EventSpec,
     Form,
     Holds,
@@ -35,44 +34,65 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "all": ("main", "kitchen", "lounge"),
 }
 POOLS = ("main", "kitchen", "lounge")
-CODES = ("code-1", "code-2", "code-9")
+CODES = (AccessCode("code-1", "one", uses=2), AccessCode("code-2", "two", categories=("std", "veg")))
 ENDS_S = 9_187_200  # from the rooms' first instant to the end of their events
-
-small = st.integers(0, 7)
-waitlists = st.none() | st.builds(
-    Waitlist, st.integers(1, 8), st.sampled_from(WaitlistMode), promote_after_close=st.booleans()
-)
-holds = st.none() | st.builds(Holds, st.integers(10, 60), st.booleans())
-windows = st.builds(
-    Window,
-    st.sampled_from([None, NOW_MS, NOW_MS + 30_000]),
-    st.sampled_from([None, NOW_MS + 60_000, NOW_MS + 600_000]),
-)
-access_codes = st.just(()) | st.just(
-    (AccessCode("code-1", "one", uses=2), AccessCode("code-2", "two", categories=("std", "veg")))
-)
+PEOPLE = 12
 
 
-@st.composite
-def specs(draw: st.DrawFn, slug: str = "conf") -> EventSpec:
-    """Small events in which everything is scarce."""
-    on_sale: list[Category] = []
-    for key, pools in CATEGORIES.items():
-        window = draw(st.none() | windows) if key == "vip" else None
-        on_sale.append(category(key, *pools, price_minor=100 * len(pools), window=window))
+def any_waitlist(random: Random) -> Waitlist | None:
+    """Mostly one, of either mode."""
+    if random.random() < 0.2:
+        return None
+    return Waitlist(random.randint(1, 9), random.choice(list(WaitlistMode)), random.random() < 0.5)
+
+
+def any_holds(random: Random) -> Holds | None:
+    """In every second event."""
+    return Holds(random.randint(10, 60), random.random() < 0.7) if random.random() < 0.5 else None
+
+
+def any_window(random: Random) -> Window:
+    """Around the first minutes of a room."""
+    opens = random.choice([None, NOW_MS, NOW_MS + 30_000])
+    return Window(opens, random.choice([None, NOW_MS + 60_000, NOW_MS + 600_000]))
+
+
+def any_restriction(random: Random) -> dict[str, Any]:
+    """At most one thing that keeps people out, or most commands would be refused for it."""
+    return random.choice(
+        [
+            {},
+            {},
+            {"access_codes": CODES},
+            {"one_per_email": True},
+            {"seats_per_person": random.randint(1, 6)},
+            {"windows": (any_window(random),)},
+            {"form": Form(2, 2)},
+        ]
+    )
+
+
+def any_spec(random: Random, slug: str) -> EventSpec:
+    """A small event in which everything is scarce."""
+    categories = [
+        category(
+            key,
+            *pools,
+            price_minor=100 * len(pools),
+            window=any_window(random) if key == "vip" and random.random() < 0.3 else None,
+        )
+        for key, pools in CATEGORIES.items()
+    ]
+    settings: dict[str, Any] = {"form": Form(2, 1), **any_restriction(random)}
     return event_spec(
         slug=slug,
         title=text(slug),
-        pools=tuple(PoolSpec(key, draw(small)) for key in POOLS),
-        categories=tuple(on_sale),
-        windows=draw(st.just(()) | st.tuples(windows) if draw(st.booleans()) else st.just(())),
-        seats_per_registration=draw(st.integers(1, 4)),
-        seats_per_person=draw(st.none() | st.integers(1, 6)),
-        one_per_email=draw(st.booleans()),
-        waitlist=draw(waitlists),
-        holds=draw(holds),
-        form=Form(2, draw(st.integers(1, 2))),
-        access_codes=draw(access_codes),
+        pools=tuple(PoolSpec(key, random.randint(0, 9)) for key in POOLS),
+        categories=tuple(categories),
+        seats_per_registration=random.randint(2, 4),
+        waitlist=any_waitlist(random),
+        holds=any_holds(random),
+        **settings,
     )
 
 
@@ -87,83 +107,138 @@ class Intent:
         return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.arguments.items())})"
 
 
-def intent(name: str, **arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Intent]:
-    """Intents of one kind."""
-    return st.builds(Intent, st.just(name), st.fixed_dictionaries(arguments))
-
-
-by = st.sampled_from([Actor.REGISTRANT, Actor.REGISTRANT, Actor.ORGANIZER])
-which = st.integers(0, 30)
-stale = st.sampled_from([0, 0, 0, 0, 1])
-event = st.sampled_from([0, 0, 0, 1])
-
-INTENTS: dict[str, st.SearchStrategy[Intent]] = {
-    "register": intent(
-        "register",
-        event=event,
-        who=st.integers(0, 9),
-        categories=st.lists(st.sampled_from([*CATEGORIES, "std", "std"]), min_size=1, max_size=3),
-        code=st.sampled_from([None, *CODES]),
-        form=st.sampled_from([2, 2, 2, 1, 3]),
-        by=by,
-    ),
-    "register_oddly": intent(
-        "register",
-        event=event,
-        who=st.integers(0, 9),
-        categories=st.lists(st.sampled_from([*CATEGORIES, "none"]), max_size=6),
-        code=st.none(),
-        form=st.integers(0, 4),
-        by=by,
-    ),
-    "confirm": intent("confirm", which=which, by=by, stale=stale, ref=st.sampled_from([None, "pay_1"])),
-    "extend": intent("extend", which=which, by=by, stale=stale, ttl_s=st.integers(0, 90)),
-    "release": intent("release", which=which, by=by, stale=stale),
-    "expire": intent("expire", which=which, older=stale),
-    "cancel": intent("cancel", which=which, seat=st.none() | small, by=by, stale=stale),
-    "move": intent(
-        "move", which=which, seat=small, category=st.sampled_from([*CATEGORIES, "none"]), by=by, stale=stale
-    ),
-    "transfer": intent(
-        "transfer", which=which, seat=st.none() | small, who=st.integers(0, 9), by=by, stale=stale
-    ),
-    "answer": intent("answer", which=which, form=st.sampled_from([2, 2, 1, 3]), by=by, stale=stale),
-    "check_in": intent(
-        "check_in", which=which, seat=small, stale=stale, undo=st.booleans(), ago_s=st.none() | small
-    ),
-    "erase": intent("erase", event=event, who=st.integers(0, 9)),
-    "proceed": intent("proceed", event=event),
-    "resize": intent(
-        "resize", event=event, capacities=st.tuples(small, small, small), version_off=stale, lost_pool=stale
-    ),
-    "reform": intent(
-        "reform",
-        event=event,
-        changes=st.fixed_dictionaries(
-            {},
-            optional={
-                "waitlist": waitlists,
-                "holds": holds,
-                "access_codes": access_codes,
-                "one_per_email": st.booleans(),
-                "seats_per_person": st.none() | st.integers(1, 6),
-            },
-        ),
-    ),
-    "open": intent("turn", event=event, body=st.just(ask.OpenEvent())),
-    "close": intent("turn", event=event, body=st.just(ask.CloseEvent())),
-    "end": intent("turn", event=event, body=st.just(ask.EndEvent())),
-    "call_off": intent("turn", event=event, body=st.just(ask.CancelEvent())),
-    "again": intent("again", which=which, other_body=st.booleans()),
-    "trespass": intent("trespass", which=which),
-    "wait": intent("wait", seconds=st.sampled_from([0.5, 1, 5, 20, 100])),
-    "wait_long": intent("wait", seconds=st.just(ENDS_S)),
+# How often each is meant. What ends an event for good ends a test's interest in it too.
+WEIGHTS = {
+    "register": 40,
+    "register_oddly": 2,
+    "confirm": 6,
+    "extend": 3,
+    "release": 3,
+    "expire": 6,
+    "cancel": 9,
+    "move": 8,
+    "transfer": 5,
+    "answer": 2,
+    "check_in": 12,
+    "erase": 1,
+    "proceed": 2,
+    "resize": 6,
+    "reform": 2,
+    "open": 2,
+    "close": 1,
+    "again": 4,
+    "trespass": 1,
+    "wait": 8,
+    "call_off": 0.15,
+    "end": 0.5,
+    "wait_long": 0.1,
 }
-# What ends an event for good ends a test's interest in it too: such intents are drawn seldom.
-USUAL = [name for name in INTENTS if name not in {"end", "call_off", "wait_long", "close", "reform"}]
-intents: st.SearchStrategy[Intent] = st.one_of(
-    *[INTENTS["register"]] * len(USUAL), *[INTENTS[name] for name in USUAL] * 2, *INTENTS.values()
-)
+
+
+def any_intent(random: Random) -> Intent:
+    """Something that somebody may mean to do."""
+    [name] = random.choices(list(WEIGHTS), list(WEIGHTS.values()))
+    return of_kind(name, random)
+
+
+def of_kind(name: str, random: Random) -> Intent:
+    """An intent of one kind."""
+    event = random.choice([0, 0, 0, 1])
+    if name in TURNS:
+        return Intent("turn", {"event": event, "body": TURNS[name]})
+    if name.startswith("register"):
+        return Intent("register", {"event": event, **_registering(random, oddly=name == "register_oddly")})
+    if name in ORGANIZING:
+        return Intent(name, {"event": event, **ORGANIZING[name](random)})
+    if name == "wait_long":
+        return Intent("wait", {"seconds": ENDS_S})
+    return Intent(name, TOUCHING[name](random))
+
+
+def _registering(random: Random, *, oddly: bool) -> dict[str, Any]:
+    known = [*CATEGORIES, "std", "std", "veg"]
+    categories = random.choices(known, k=random.choice([1, 1, 1, 2, 2, 3]))
+    if oddly:
+        categories = random.choices([*CATEGORIES, "none"], k=random.randint(0, 6))
+    return {
+        "who": random.randrange(PEOPLE),
+        "categories": categories,
+        "code": random.choice(["code-1", "code-2", "code-2", "code-9", None]),
+        "form": random.randint(0, 4) if oddly else random.choice([2, 2, 2, 2, 1]),
+        "by": _anyone(random),
+    }
+
+
+def _anyone(random: Random) -> Actor:
+    return random.choice([Actor.REGISTRANT, Actor.REGISTRANT, Actor.ORGANIZER])
+
+
+def _of_somebody(random: Random) -> dict[str, Any]:
+    return {
+        "which": random.randrange(40),
+        "by": _anyone(random),
+        "stale": int(random.random() < 0.1),
+    }
+
+
+def _any_seat(random: Random) -> int | None:
+    return random.choice([None, None, 0, 0, 1, 2])
+
+
+TURNS: dict[str, Command] = {
+    "open": ask.OpenEvent(),
+    "close": ask.CloseEvent(),
+    "end": ask.EndEvent(),
+    "call_off": ask.CancelEvent(),
+}
+ORGANIZING: dict[str, Callable[[Random], dict[str, Any]]] = {
+    "erase": lambda random: {"who": random.randrange(PEOPLE)},
+    "proceed": lambda _: {},
+    "resize": lambda random: {
+        "capacities": tuple(random.randint(0, 12) for _ in POOLS),
+        "version_off": int(random.random() < 0.1),
+        "lost_pool": int(random.random() < 0.1),
+    },
+    "reform": lambda random: {
+        "changes": random.choice(
+            [
+                {"waitlist": any_waitlist(random)},
+                {"holds": any_holds(random)},
+                {"access_codes": random.choice([(), CODES])},
+                {"one_per_email": random.random() < 0.5},
+                {"seats_per_person": random.choice([None, random.randint(1, 6)])},
+            ]
+        )
+    },
+}
+TOUCHING: dict[str, Callable[[Random], dict[str, Any]]] = {
+    "confirm": lambda random: {**_of_somebody(random), "ref": random.choice([None, "pay_1"])},
+    "extend": lambda random: {**_of_somebody(random), "ttl_s": random.randint(0, 90)},
+    "release": _of_somebody,
+    "expire": lambda random: {"which": random.randrange(40), "older": int(random.random() < 0.1)},
+    "cancel": lambda random: {**_of_somebody(random), "seat": _any_seat(random)},
+    "move": lambda random: {
+        **_of_somebody(random),
+        "seat": random.choice([0, 0, 1, 2]),
+        "category": random.choice([*CATEGORIES, *CATEGORIES, "none"]),
+    },
+    "transfer": lambda random: {
+        **_of_somebody(random),
+        "who": random.randrange(PEOPLE),
+        "seat": _any_seat(random),
+    },
+    "answer": lambda random: {**_of_somebody(random), "form": random.choice([2, 2, 1, 3])},
+    "check_in": lambda random: {
+        "which": random.randrange(40),
+        "seat": random.randrange(3),
+        "stale": int(random.random() < 0.1),
+        "undo": random.random() < 0.2,
+        "ago_s": random.choice([None, 0, 5]),
+    },
+    "again": lambda random: {"which": random.randrange(40), "other_body": random.random() < 0.3},
+    "trespass": lambda random: {"which": random.randrange(40)},
+    "wait": lambda random: {"seconds": random.choice([0.5, 1, 5, 20, 60])},
+}
 
 
 class Asker:

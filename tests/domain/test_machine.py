@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from random import Random
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import Phase, currently_in_test_context, note, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.domain.asking import INTENTS, Asker, Intent, specs
+from tests.domain.asking import Asker, Intent, any_intent, any_spec, of_kind
 from tests.domain.naive import Claim, Happening, Naive
 from tests.domain.room import Room
 from veltrix.domain import limits
 from veltrix.domain.commands import CreateEvent, Envelope, OpenEvent
 from veltrix.domain.decider import Judgement
-from veltrix.domain.event import EventSpec
 from veltrix.domain.facts import Fact, FactKind
 from veltrix.domain.outcomes import Outcome
 from veltrix.domain.registration import ACTIVE, Registration
@@ -26,17 +25,10 @@ from veltrix.domain.state import EventState, PartitionState, evolve
 NEWLY_SEATED = (FactKind.REGISTRATION_CONFIRMED, FactKind.REGISTRATION_HELD)
 
 
-def meaning(name: str, *, seldom: int = 1) -> Callable[..., None]:
-    """A rule for one kind of intent. A seldom one needs as many of its turns to come once."""
-
-    def step(self: Evenings, intent: Intent) -> None:
-        self.turns[name] += 1
-        if self.turns[name] % seldom == 0:
-            self.act(intent)
-
-    step.__name__ = name
-    decorated = rule(intent=INTENTS[name])(step)
-    return precondition(lambda self: bool(self.asker.events))(decorated)
+def remark(text: str) -> None:
+    """Show it with the steps of a failing example; where Hypothesis does not run the test, nowhere."""
+    if currently_in_test_context():
+        note(text)
 
 
 class Evenings(RuleBasedStateMachine):
@@ -50,48 +42,33 @@ class Evenings(RuleBasedStateMachine):
         self.model = Naive(self.promotions_max)
         self.asker = Asker(self.room, [])
         self.replica = PartitionState(0)
-        self.turns: Counter[str] = Counter()
-        self.facts: list[Fact] = []
         self.decided: set[str] = set()
 
-    @initialize(first=specs("first"), second=specs("second"), opened=st.booleans())
-    def publish(self, first: EventSpec, second: EventSpec, opened: bool) -> None:
-        """Two events, the first one open."""
-        for spec in (first, second):
+    @initialize(random=st.randoms(use_true_random=True))
+    def publish(self, random: Random) -> None:
+        """Two events, open."""
+        for slug in ("first", "second"):
+            spec = any_spec(random, slug)
+            remark(f"{spec}")
             judgement = self.decide(self.room.envelope(CreateEvent(spec, "key_hash")))
             assert judgement.decision.outcome is Outcome.ACCEPTED, judgement.decision.detail
             self.asker.events.append(judgement.decision.event)
-        self.decide(self.room.envelope(OpenEvent(), self.asker.events[0]))
-        if opened:
-            self.decide(self.room.envelope(OpenEvent(), self.asker.events[1]))
+            self.decide(self.room.envelope(OpenEvent(), judgement.decision.event))
 
-    register = meaning("register")
-    register_too = meaning("register")
-    register_oddly = meaning("register_oddly", seldom=2)
-    confirm = meaning("confirm")
-    extend = meaning("extend", seldom=2)
-    release = meaning("release")
-    expire = meaning("expire")
-    cancel = meaning("cancel")
-    move = meaning("move")
-    transfer = meaning("transfer")
-    answer = meaning("answer", seldom=2)
-    check_in = meaning("check_in")
-    erase = meaning("erase", seldom=3)
-    proceed = meaning("proceed", seldom=2)
-    resize = meaning("resize")
-    reform = meaning("reform", seldom=2)
-    open = meaning("open")
-    close = meaning("close", seldom=2)
-    end = meaning("end", seldom=4)
-    call_off = meaning("call_off", seldom=5)
-    again = meaning("again")
-    trespass = meaning("trespass", seldom=2)
-    wait = meaning("wait")
-    wait_long = meaning("wait_long", seldom=4)
+    @rule(random=st.randoms(use_true_random=True))
+    def rush(self, random: Random) -> None:
+        """Some people want seats."""
+        for _ in range(random.randint(1, 5)):
+            self.act(of_kind("register", random))
+
+    @rule(random=st.randoms(use_true_random=True))
+    def go_on(self, random: Random) -> None:
+        """Anything at all."""
+        self.act(any_intent(random))
 
     def act(self, intent: Intent) -> None:
         """Do what is meant."""
+        remark(f"{intent}")
         envelope = self.asker.envelope(intent)
         if envelope is not None:
             self.decide(envelope)
@@ -286,3 +263,16 @@ class TestBusyEvenings(BusyEvenings.TestCase):  # type: ignore[misc, valid-type]
     @pytest.fixture(autouse=True)
     def _few_promotions(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(limits, "PROMOTIONS_PER_DECISION", BusyEvenings.promotions_max)
+
+
+@pytest.mark.parametrize("promotions_max", [limits.PROMOTIONS_PER_DECISION, 2])
+@pytest.mark.parametrize("seed", range(30))
+def test_long_evenings(monkeypatch: pytest.MonkeyPatch, promotions_max: int, seed: int):
+    """Rules and model agree along random walks, which get further than Hypothesis' short and odd ones."""
+    monkeypatch.setattr(limits, "PROMOTIONS_PER_DECISION", promotions_max)
+    random = Random(seed)
+    evening = Evenings() if promotions_max > 2 else BusyEvenings()
+    evening.publish(random)
+    for _ in range(120):
+        evening.act(any_intent(random))
+        evening.everything_is_accounted_for()
