@@ -13,7 +13,7 @@ import httpx
 
 from tests.e2e.running import Platform, key_of, person, until
 
-ROUNDS = int(os.environ.get("VELTRIX_TEST_KILLS", "4"))
+ROUNDS = int(os.environ.get("VELTRIX_TEST_KILLS", "8"))
 CLIENTS = 24
 
 

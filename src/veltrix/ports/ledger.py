@@ -20,6 +20,9 @@ class Term(NamedTuple):
     epoch: int
     revision: int
 
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.revision}"
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
