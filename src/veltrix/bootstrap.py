@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from veltrix import __version__
 from veltrix.adapters.master_key import derive, read_master_key
 from veltrix.adapters.memory import MemoryFeed, MemoryReplies
+from veltrix.adapters.smtp import Security, SmtpChannel
 from veltrix.adapters.spool import Spool
 from veltrix.adapters.sqlite import (
     DataDirectoryLock,
@@ -305,7 +306,19 @@ def _notification_settings(config: Config, port: int, signer: Signer) -> Notific
 
 
 def _channel(config: Config) -> Channel:
-    return Spool(config.notification.spool_directory)
+    smtp = config.smtp
+    if config.notification.channel == "spool":
+        return Spool(config.notification.spool_directory)
+    assert smtp.host is not None, "the configuration was checked"
+    return SmtpChannel(
+        smtp.host,
+        smtp.port,
+        Security(smtp.security),
+        username=smtp.username,
+        password=smtp.password.reveal() if smtp.password is not None else None,
+        connections=smtp.connections,
+        timeout_s=smtp.timeout_s,
+    )
 
 
 def _courtesy(registration: RegistrationService) -> Callable[[], Awaitable[None]]:

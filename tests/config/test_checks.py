@@ -158,3 +158,13 @@ def test_senders_that_pass_can_stand_in_mails(sender):
     config = load(environ=HOME | {"VELTRIX_NOTIFICATION_SENDER": sender}).config
     settings = NotificationSettings("http://x", config.notification.sender, Signer(b"x" * 32), 1)
     assert "@" in settings.mail_sender().address
+
+
+def test_every_setting_is_used():
+    """No setting is only talk: what puts the platform together, or the command line, reads each of them."""
+    used_here = {"http.public_url", "smtp.password_file"}  # by `Http.url` and by the reader itself
+    sources = [ROOT / "src/veltrix/bootstrap.py", *(ROOT / "src/veltrix/cli").glob("*.py")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    names = {setting.key: setting.attribute for setting in SETTINGS.values()}
+    unused = {key for key, name in names.items() if not re.search(rf"\.{name}\b", text)}
+    assert unused - used_here == set()

@@ -193,6 +193,9 @@ class Smtp:
     password_file: Path | None = setting(  # noqa: RUF009 - it is a dataclass field
         FilePath(), None, "File with the password instead, read once at start.", derived="no file"
     )
+    connections: int = setting(
+        Integer(1, 100), limits.MAIL_CONNECTIONS_MAX, "Connections to the server at once."
+    )
     timeout_s: float = setting(
         Duration(1.0, 600.0), limits.SEND_TIMEOUT_S, "Longest time that one attempt may take."
     )
