@@ -8,10 +8,12 @@ import json
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import httptools
 
 KEY = "vk_test_secret"
+Json = dict[str, Any]
 
 
 @dataclass
@@ -55,8 +57,8 @@ class Party:
     status: str
     email: str
     name: str
-    seats: list
-    need: Counter
+    seats: list[Json]
+    need: Counter[str]
 
 
 @dataclass
@@ -66,19 +68,20 @@ class FakeServer:
     faults: Faults = field(default_factory=Faults)
     one_per_email: bool = True
     strict: bool = True
-    spec: dict = field(default_factory=dict)
+    spec: Json = field(default_factory=dict)
     next_offset: int = 1
     next_seat: int = 1
-    parties: dict = field(default_factory=dict)
-    answers: dict = field(default_factory=dict)
-    later: dict = field(default_factory=dict)
-    asked: Counter = field(default_factory=Counter)
+    parties: Json = field(default_factory=dict)
+    answers: Json = field(default_factory=dict)
+    later: Json = field(default_factory=dict)
+    asked: Counter[str] = field(default_factory=Counter)
     connections: int = 0
-    locales: set = field(default_factory=set)
+    locales: set[str] = field(default_factory=set)
+    listener: asyncio.Server | None = None
 
     def nth(self, name: str) -> bool:
         """Whether the fault of that name strikes now."""
-        n = getattr(self.faults, name)
+        n: int = getattr(self.faults, name)
         if not n:
             return False
         self.asked[name] += 1
@@ -86,23 +89,23 @@ class FakeServer:
 
     def capacity(self, pool: str) -> int:
         """A pool's capacity, as the decisions see it."""
-        real = next(each["capacity"] for each in self.spec["pools"] if each["key"] == pool)
+        real: int = next(each["capacity"] for each in self.spec["pools"] if each["key"] == pool)
         return real * 2 if self.faults.oversell or self.faults.oversell_quietly else real
 
-    def taken(self) -> Counter:
+    def taken(self) -> Counter[str]:
         """Seats taken in each pool."""
-        taken = Counter()
+        taken: Counter[str] = Counter()
         for party in self.parties.values():
             if party.status == "confirmed":
                 taken.update(party.need)
         return taken
 
-    def fits(self, need: Counter) -> bool:
+    def fits(self, need: Counter[str]) -> bool:
         """Whether there is room."""
         taken = self.taken()
         return all(taken[pool] + seats <= self.capacity(pool) for pool, seats in need.items())
 
-    def waiting(self) -> list:
+    def waiting(self) -> list[Party]:
         """The waitlist in order of arrival."""
         waits = [party for party in self.parties.values() if party.status == "waitlisted"]
         return sorted(waits, key=lambda party: party.offset)
@@ -119,11 +122,11 @@ class FakeServer:
             return self.next_offset - 2
         return self.next_offset
 
-    def register(self, body: dict) -> tuple[int, dict]:
+    def register(self, body: Json) -> tuple[int, Json]:
         """Decide a registration."""
         offset = self.offset()
         contact, email = body["contact"], body["contact"]["email"]
-        need = Counter()
+        need: Counter[str] = Counter()
         for seat in body["seats"]:
             category = next(each for each in self.spec["categories"] if each["key"] == seat["category"])
             need.update(category["pools"])
@@ -133,11 +136,9 @@ class FakeServer:
         queue = [each for each in self.waiting() if self.strict and set(each.need) & set(need)]
         if self.nth("refuse_with_room"):
             return self.refused("full", offset)
-        if self.fits(need) and (not queue or self.nth("overtake")):
+        if (self.fits(need) and not queue) or self.nth("overtake"):
             status = "confirmed"
-        elif self.nth("overtake"):
-            status = "confirmed"
-        elif self.spec["waitlist"] is None:
+        elif self.spec["waitlist"] is None or any(self.capacity(pool) < need[pool] for pool in need):
             return self.refused("full", offset)
         elif len(self.waiting()) >= self.spec["waitlist"]["size"]:
             return self.refused("waitlist_full", offset)
@@ -154,9 +155,10 @@ class FakeServer:
             self.parties[party.id] = party
         if self.nth("swap_name"):
             party.name = "Somebody Else"
+        self.promote()
         return 201, answer
 
-    def accepted(self, party: Party, offset: int) -> dict:
+    def accepted(self, party: Party, offset: int) -> Json:
         """An answer that names a registration."""
         return {
             "registration": {
@@ -172,12 +174,12 @@ class FakeServer:
         }
 
     @staticmethod
-    def refused(refusal: str, offset: int) -> tuple[int, dict]:
+    def refused(refusal: str, offset: int) -> tuple[int, Json]:
         """A decided refusal."""
         problem = {"type": f"urn:veltrix:problem:{refusal}", "title": refusal, "status": 409}
         return 409, {**problem, "refusal": refusal, "decision": {"partition": 0, "offset": offset}}
 
-    def cancel(self, link: str) -> tuple[int, dict]:
+    def cancel(self, link: str) -> tuple[int, Json]:
         """Cancel, and promote who waits."""
         offset = self.offset()
         party = self.parties.get("reg_" + link[2:])
@@ -188,13 +190,17 @@ class FakeServer:
         )
         if not self.faults.forget_cancel:
             party.status = "cancelled"
+        self.promote()
+        return 200, answer
+
+    def promote(self) -> None:
+        """Offer what is free to who waits."""
         waiting = self.waiting()
         for waits in reversed(waiting) if self.faults.wrong_promotion else waiting:
             if self.fits(waits.need):
                 waits.status = "confirmed"
-        return 200, answer
 
-    def post(self, path: str, headers: dict, body: dict) -> tuple[int, dict]:
+    def post(self, path: str, headers: Json, body: Json) -> tuple[int, Json]:
         """A command under its key."""
         key, said = headers.get("idempotency-key", ""), json.dumps(body)
         if "contact" in body:
@@ -227,7 +233,7 @@ class FakeServer:
         ]
         return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
-    def seats(self) -> dict:
+    def seats(self) -> Json:
         """The pools' numbers."""
         taken = self.taken()
         pools = []
@@ -240,16 +246,14 @@ class FakeServer:
         as_of = {"partition": 0, "offset": 2_000_000 if self.faults.offsets_fall else self.next_offset}
         return {"event": self.spec["id"], "as_of": as_of, "pools": pools, "waiting": len(self.waiting())}
 
-    def answer(self, method: str, path: str, headers: dict, body: bytes) -> tuple[int, dict | bytes, dict]:
+    def answer(self, method: str, path: str, headers: Json, body: bytes) -> tuple[int, Json | bytes, Json]:
         """Status, body and header fields for a request; status 0 resets, -1 never answers."""
         path = path.partition("?")[0]
         if path.startswith("/v1/decisions/"):
             if self.faults.undecided_forever:
                 return 202, {"status": "undecided"}, {"Location": path}
             return (*self.later[path], {})
-        public = (
-            path.endswith(("/registrations", "/cancel", "/seats")) or method == "GET" and "export" not in path
-        )
+        public = path.endswith(("/registrations", "/cancel")) or (method == "GET" and "export" not in path)
         if not public and headers.get("authorization") != f"Bearer {KEY}":
             return 401, {"title": "unauthorized", "status": 401}, {}
         if path == "/v1/events":
@@ -345,6 +349,7 @@ async def serving(faults: Faults | None = None, **state):
     listener = await asyncio.get_running_loop().create_server(
         lambda: Speaker(server), "127.0.0.1", 0, backlog=1024
     )
+    server.listener = listener
     port = listener.sockets[0].getsockname()[1]
     try:
         yield server, f"http://127.0.0.1:{port}"

@@ -25,7 +25,7 @@ _BECOMES: Final = {
     "held": {"held", "confirmed", "expired"},
     "waitlisted": {"waitlisted", "held", "confirmed", "expired"},
 }
-EXAMPLES_MAX: Final = 5
+EXAMPLES_MAX: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +64,19 @@ def commands_of(history: History) -> dict[str, Asked]:
     return commands
 
 
-def oversold(history: History) -> Iterator[str]:
-    """No pool has more seats taken than its capacity, and its number of taken seats is its registrations'."""
+def oversold_in_ledger(history: History) -> Iterator[str]:
+    """No pool has more seats taken than it has."""
+    if history.ledger is None:
+        return
+    taken = _taken(history)
+    for pool, capacity in history.terms.capacities.items():
+        if taken[pool] > capacity:
+            yield f"pool {pool}: {taken[pool]:,} seats are taken in the export, {capacity:,} exist"
+
+
+def oversold_in_answers(history: History) -> Iterator[str]:
+    """Answers alone never confirm more seats than there are; what may have been given back is left out."""
     terms = history.terms
-    if history.ledger is not None:
-        taken: Counter[str] = Counter()
-        for row in history.ledger:
-            if row.status in _SEATED:
-                for seat in row.seats:
-                    taken.update(terms.categories.get(seat.category, ()) if seat.active else ())
-        for pool, capacity in terms.capacities.items():
-            if taken[pool] > capacity:
-                yield f"pool {pool}: {taken[pool]:,} seats are taken in the export, {capacity:,} exist"
-        for shown in history.pools or ():
-            if shown.taken != taken[shown.key]:
-                yield f"pool {shown.key}: it says {shown.taken:,} taken, the export says {taken[shown.key]:,}"
-            if shown.free != max(0, shown.capacity - shown.taken):
-                yield f"pool {shown.key}: {shown.free:,} free, {shown.taken:,} of {shown.capacity:,} taken"
     given: Counter[str] = Counter()
     given_back = {each.target for each in history.attempts if each.kind is Kind.CANCEL}
     for asked in commands_of(history).values():
@@ -93,31 +89,61 @@ def oversold(history: History) -> Iterator[str]:
             yield f"pool {pool}: {given[pool]:,} seats were confirmed in answers, {capacity:,} exist"
 
 
-def doubled(history: History) -> Iterator[str]:
-    """One command, one registration; a person who may have one has one; a seat has one owner."""
-    commands = commands_of(history)
-    for asked in commands.values():
-        yield from _answers_differ(asked)
+def pools_untrue(history: History) -> Iterator[str]:
+    """A pool says as many taken seats as its registrations hold, and as many free ones as are left."""
+    if history.ledger is None or history.pools is None:
+        return
+    taken = _taken(history)
+    for pool in history.pools:
+        if pool.taken != taken[pool.key]:
+            yield f"pool {pool.key}: it says {pool.taken:,} taken, the export says {taken[pool.key]:,}"
+        if pool.free != max(0, pool.capacity - pool.taken):
+            yield f"pool {pool.key}: {pool.free:,} free, {pool.taken:,} of {pool.capacity:,} taken"
+
+
+def _taken(history: History) -> Counter[str]:
+    taken: Counter[str] = Counter()
+    for row in history.ledger or ():
+        for seat in row.seats if row.status in _SEATED else ():
+            taken.update(history.terms.categories.get(seat.category, ()) if seat.active else ())
+    return taken
+
+
+def answers_differ(history: History) -> Iterator[str]:
+    """The same request twice has the same answer."""
+    for asked in commands_of(history).values():
+        decided = [each for each in asked.attempts if each.answer is not None]
+        for other in decided[1:]:
+            if other.answer != decided[0].answer:
+                said = f"{_said(decided[0])} and {_said(other)}"
+                yield f"{_who(other)}: the same request twice was answered {said}"
+
+
+def keys_reused(history: History) -> Iterator[str]:
+    """A used key is good for the same request and for no other."""
     for attempt in history.attempts:
         if attempt.kind is Kind.OTHER_BODY and attempt.outcome in (Outcome.ACCEPTED, Outcome.REFUSED):
             yield f"{_who(attempt)}: a used key with another body was {attempt.outcome}, not refused"
         elif attempt.kind is not Kind.OTHER_BODY and attempt.outcome is Outcome.KEY_REUSED:
             yield f"{_who(attempt)}: the same key and body was refused as another body"
-    yield from _seats_doubled(history)
+
+
+def people_doubled(history: History) -> Iterator[str]:
+    """Nobody has more registrations than they asked for, or more active ones than the event allows."""
     if history.ledger is None:
         return
     may_have: Counter[str] = Counter()
-    for asked in commands.values():
-        if asked.first.kind in _REGISTERS and not (
-            asked.decided and asked.decided.outcome is Outcome.REFUSED
-        ):
-            may_have[asked.first.email.casefold()] += 1
-    ours = {asked.first.email.casefold() for asked in commands.values()}
+    ours: set[str] = set()
+    for asked in commands_of(history).values():
+        email, decided = asked.first.email.casefold(), asked.decided
+        ours.add(email)
+        if asked.first.kind in _REGISTERS and not (decided and decided.outcome is Outcome.REFUSED):
+            may_have[email] += 1
     rows: dict[str, list[Row]] = defaultdict(list)
     for row in history.ledger:
         if row.status != "refused":
             rows[row.email.casefold()].append(row)
-    for email in ours:
+    for email in sorted(ours):
         found = rows.get(email, [])
         if len(found) > may_have[email]:
             names = ", ".join(row.id for row in found)
@@ -127,16 +153,8 @@ def doubled(history: History) -> Iterator[str]:
             yield f"{email}: {len(active)} active registrations where one is allowed"
 
 
-def _answers_differ(asked: Asked) -> Iterator[str]:
-    decided = [each for each in asked.attempts if each.answer is not None]
-    for other in decided[1:]:
-        if other.answer != decided[0].answer:
-            yield (
-                f"{_who(other)}: the same request twice was answered {_said(decided[0])} and {_said(other)}"
-            )
-
-
-def _seats_doubled(history: History) -> Iterator[str]:
+def seats_doubled(history: History) -> Iterator[str]:
+    """A seat's number belongs to one registration."""
     owner: dict[int, str] = {}
     claims = [(row.id, row.seats) for row in history.ledger or ()]
     for asked in commands_of(history).values():
@@ -189,16 +207,7 @@ def _differs(attempt: Attempt, row: Row, cancel: Attempt | None) -> Iterator[str
         yield f"{row.id}: answered {was}; exported as {row.status}"
 
 
-def out_of_order(history: History) -> Iterator[str]:
-    """First come, first served: by arrival number, and by the clock where the clock says who was first."""
-    yield from _arrivals_apart(history)
-    yield from _against_the_clock(history)
-    yield from _overtaken(history)
-    if is_complete(history):
-        yield from unexplained(history)
-
-
-def _arrivals_apart(history: History) -> Iterator[str]:
+def arrivals_apart(history: History) -> Iterator[str]:
     """An arrival number belongs to one command; an event has one partition."""
     owner: dict[int, str] = {}
     partitions: set[int] = set()
@@ -217,7 +226,7 @@ def _arrivals_apart(history: History) -> Iterator[str]:
         yield f"one event was decided on {len(partitions)} partitions"
 
 
-def _against_the_clock(history: History) -> Iterator[str]:
+def against_the_clock(history: History) -> Iterator[str]:
     """An answer that was read before another request was sent: then its arrival number is the lower one."""
     known: list[tuple[int, int, int, Attempt]] = []
     for asked in commands_of(history).values():
@@ -238,14 +247,13 @@ def _against_the_clock(history: History) -> Iterator[str]:
             earliest_read, earlier = read_ns, (offset, attempt)
 
 
-def _overtaken(history: History) -> Iterator[str]:
+def overtaken(history: History) -> Iterator[str]:
     """Nobody gets what an earlier party of the same need was denied, unless something was freed since."""
     cancels = [each for each in history.attempts if each.kind is Kind.CANCEL]
     freed_unseen = not history.terms.exclusive or any(each.answer is None for each in cancels)
     decided = [asked.decided for asked in commands_of(history).values()]
-    known = sorted(
-        (each.answer.offset, each) for each in decided if each is not None and each.answer is not None
-    )
+    known = [(each.answer.offset, each) for each in decided if each is not None and each.answer]
+    known.sort(key=lambda each: each[0])
     denied: dict[tuple[str, ...], tuple[int, Attempt]] = {}
     last = {row.id: row.status for row in history.ledger or ()}
     waits: dict[tuple[str, ...], Attempt] = {}
@@ -272,6 +280,11 @@ def _overtaken(history: History) -> Iterator[str]:
             waits.setdefault(need, attempt)
 
 
+def decided_otherwise(history: History) -> Iterator[str]:
+    """Every decision is the one that the order of arrival leads to; where every command is known."""
+    return unexplained(history) if is_complete(history) else iter(())
+
+
 def unanswered(history: History) -> Iterator[str]:
     """Every request got its final decision, or the refusal that it had to get."""
     counts = Counter(
@@ -283,26 +296,28 @@ def unanswered(history: History) -> Iterator[str]:
         yield from (what for _ in range(count))
 
 
-CHECKS: Final[dict[str, Callable[[History], Iterator[str]]]] = {
-    "oversold": oversold,
-    "doubled": doubled,
-    "lost": lost,
-    "out of order": out_of_order,
-    "unanswered": unanswered,
+CHECKS: Final[dict[str, tuple[Callable[[History], Iterator[str]], ...]]] = {
+    "oversold": (oversold_in_ledger, oversold_in_answers, pools_untrue),
+    "doubled": (answers_differ, keys_reused, people_doubled, seats_doubled),
+    "lost": (lost,),
+    "out of order": (arrivals_apart, against_the_clock, overtaken, decided_otherwise),
+    "unanswered": (unanswered,),
 }
 
 
 def check(history: History) -> tuple[Finding, ...]:
     """All checks; a finding for each, also where nothing was found."""
-    return tuple(_find(name, breaches(history)) for name, breaches in CHECKS.items())
+    return tuple(_find(name, history) for name in CHECKS)
 
 
-def _find(name: str, breaches: Iterator[str]) -> Finding:
-    counted: Counter[str] = Counter(breaches)
-    examples = tuple(
-        f"{text} (x{count:,})" if count > 1 else text for text, count in islice(counted.items(), EXAMPLES_MAX)
-    )
-    return Finding(name, counted.total(), examples)
+def _find(name: str, history: History) -> Finding:
+    breaches, examples = 0, []
+    for promise in CHECKS[name]:
+        counted = Counter(promise(history))
+        breaches += counted.total()
+        for text, count in islice(counted.items(), EXAMPLES_MAX):
+            examples.append(f"{text} (x{count:,})" if count > 1 else text)
+    return Finding(name, breaches, tuple(examples))
 
 
 def _who(attempt: Attempt) -> str:

@@ -62,8 +62,8 @@ class Target:
 class Connection(asyncio.Protocol):
     """One connection. `done(connection, status, body, received_ns)` is called once for each request.
 
-    Status 0 says that the connection ended without a whole answer. `lost` is called when it ends while
-    nothing was asked. Header fields are kept as bytes and only parsed when somebody wants them.
+    Status 0 says that the connection ended without a whole answer. `lost` is called once it has ended,
+    whoever ended it. Header fields are kept as bytes and only parsed when somebody wants them.
     """
 
     __slots__ = ("_chunks", "_parser", "_parts", "alive", "busy", "call", "done", "lost", "transport")
@@ -136,12 +136,15 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The loop's: it has ended."""
         del exc
-        self._ended()
+        self._leave_unanswered()
+        if self.lost is not None:
+            lost, self.lost = self.lost, None
+            lost(self)
 
     def abort(self) -> None:
         """End it at once, without leaving a port in TIME_WAIT."""
         self._close()
-        self._ended()
+        self._leave_unanswered()
 
     def _close(self) -> None:
         self.alive = False
@@ -152,14 +155,11 @@ class Connection(asyncio.Protocol):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.transport.abort()
 
-    def _ended(self) -> None:
+    def _leave_unanswered(self) -> None:
         self.alive = False
         if self.busy:
             self.busy = False
             self.done(self, 0, b"", time.monotonic_ns())
-        elif self.lost is not None:
-            lost, self.lost = self.lost, None
-            lost(self)
 
 
 async def open_connection(target: Target, connection: Connection) -> Connection:

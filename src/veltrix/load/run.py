@@ -23,7 +23,8 @@ from veltrix.load.plan import Request, Script, cancel_bytes
 _SLICE: Final = 200  # requests written before answers are looked at again
 _SWEEP_S: Final = 0.1
 _TICK_MIN_S: Final = 0.001  # a loop's timer has 1 ms; a shorter one would spin and take the server's CPU
-_REOPEN_PAUSES_S: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+_REOPEN_PAUSE_S: Final = 0.05
+_REOPEN_PAUSE_MAX_S: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -105,8 +106,10 @@ class Runner:
         finally:
             if self._sweep_timer is not None:
                 self._sweep_timer.cancel()
-            for task in self._reopening:
+            reopening = tuple(self._reopening)
+            for task in reopening:
                 task.cancel()
+            await asyncio.gather(*reopening, return_exceptions=True)
 
     def _launch(self, left: int) -> None:
         for _ in range(min(left, _SLICE)):
@@ -256,26 +259,31 @@ class Runner:
         self._spare_set.discard(connection)
         task = self._loop.create_task(self._reopen(spare=spare))
         self._reopening.add(task)
-        task.add_done_callback(self._reopening.discard)
+        task.add_done_callback(self._reopened)
 
     async def _reopen(self, *, spare: bool) -> None:
-        for pause_s in _REOPEN_PAUSES_S:
-            if pause_s:
-                await asyncio.sleep(pause_s)
+        pause_s, deadline_ns = _REOPEN_PAUSE_S, time.monotonic_ns() + self._timeout_ns
+        connection = Connection(self._answered, self._lost)
+        while not connection.alive:
             try:
-                connection = await open_connection(self._target, Connection(self._answered, self._lost))
+                await open_connection(self._target, connection)
             except OSError:
-                continue
-            self._live.add(connection)
-            self.counts.reopened += 1
-            if spare:
-                self._spare_set.add(connection)
-            self._release(connection, spare=spare)
-            return
-        self._loop.call_soon(self._strand_if_cut_off)
+                if time.monotonic_ns() > deadline_ns:
+                    return
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _REOPEN_PAUSE_MAX_S)
+        self._live.add(connection)
+        self.counts.reopened += 1
+        if spare:
+            self._spare_set.add(connection)
+        self._release(connection, spare=spare)
+
+    def _reopened(self, task: asyncio.Task[None]) -> None:
+        self._reopening.discard(task)
+        self._strand_if_cut_off()
 
     def _strand_if_cut_off(self) -> None:
-        if not self._live and not self._reopening:
+        if not self._live and not self._reopening and not self._over.done():
             self._loop.call_soon(self._strand)
 
     def _strand(self) -> None:
