@@ -6,7 +6,7 @@ The edge refuses only what is malformed, too large, or does not fit the form ver
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -159,7 +159,7 @@ def check_consents(pointer: str, consents: Iterable[ConsentIn]) -> Iterator[Faul
 
 
 def check_answers(
-    form: Form, answers: Mapping[str, Answer], seats: list[Mapping[str, Answer]]
+    form: Form, answers: Mapping[str, Answer], seats: Sequence[Mapping[str, Answer]]
 ) -> list[FaultAt]:
     """What does not fit the questions of this form version."""
     if not form.questions and not answers and not any(seats):

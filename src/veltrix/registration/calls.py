@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl
@@ -68,13 +69,20 @@ class Answer:
 class Flow:
     """An answer whose body is made while it is sent."""
 
-    chunks: Callable[[], Any]  # () -> AsyncIterator[bytes]
+    chunks: Callable[[], AsyncGenerator[bytes, None]]
     content_type: bytes
     headers: Headers = field(default_factory=list)
     status: int = 200
+    closed: Callable[[], None] = lambda: None
 
     async def send(self, call: Call, send: Send) -> None:
         """Write the answer chunk by chunk, at the pace at which the client reads."""
+        try:
+            await self._send(call, send)
+        finally:
+            self.closed()
+
+    async def _send(self, call: Call, send: Send) -> None:
         head = [
             (b"content-type", self.content_type),
             (b"x-trace-id", call.trace.trace_id.encode()),
@@ -83,8 +91,9 @@ class Flow:
         ]
         await send({"type": "http.response.start", "status": self.status, "headers": head})
         if call.method != "HEAD":
-            async for chunk in self.chunks():
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            async with aclosing(self.chunks()) as chunks:
+                async for chunk in chunks:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 

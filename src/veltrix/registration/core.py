@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -19,29 +19,28 @@ from veltrix.ports.log import Log
 from veltrix.ports.queries import Queries
 from veltrix.ports.system import Clock, Entropy
 from veltrix.ports.vault import Vault
-from veltrix.registration.calls import Answer, Call, Headers, json_answer
+from veltrix.registration.calls import Answer, Call, json_answer
 from veltrix.registration.catalogue import REFUSAL_STATUS
 from veltrix.registration.desk import Desk, Queued, Settled
 from veltrix.registration.directory import Directory, Entry
-from veltrix.registration.event_bodies import event_out
-from veltrix.registration.headers import etag, is_strong
+from veltrix.registration.headers import is_strong
 from veltrix.registration.links import Links
 from veltrix.registration.meters import Meters
 from veltrix.registration.outputs import (
-    Changed,
     Place,
-    Registered,
     Undecided,
-    add_details,
     decision_ref,
-    registration_out,
 )
 from veltrix.registration.problems import Problem
 from veltrix.registration.reserve import KeyReserve
 from veltrix.registration.settings import Settings
 from veltrix.registration.waitlines import WaitLines
 
+Renderer = Callable[[Settled, str | None], Awaitable[Answer]]
+"""Makes the answer from an accepted decision, and the key that the server made for its request."""
+
 PUBLIC = "public"
+_REPLAYED = (b"idempotent-replayed", b"true")
 _CHANCE_BLOCK_BYTES = 4096
 canonical = msgspec.json.Encoder(order="deterministic").encode
 """The one form of a request's body, whatever its white space and the order of its members."""
@@ -105,6 +104,9 @@ class Core:
         self.waitlines = WaitLines(ports.queries)
         self.desk = Desk(ports.log, ports.queries, ports.replies, ports.clock, self.links, settings, meters)
         self.desk.on_fact = self.apply
+        self.render: dict[str, Renderer] = {}
+        self.on_applied: list[Callable[[NumberedFact], None]] = []
+        self.stopping = False
 
     def apply(self, fact: NumberedFact) -> None:
         """Learn of a fact, from a reply or from the feed; repeatable."""
@@ -112,6 +114,8 @@ class Core:
             self.directory.apply(fact)
         else:
             self.waitlines.apply(fact)
+        for listener in self.on_applied:
+            listener(fact)
 
     def request(self, call: Call, route: str, link: str | None = None) -> Request:
         """Who asks, and under which key. Without one a key is made, and told in the answer."""
@@ -183,18 +187,15 @@ class Core:
 
     async def decided(self, call: Call, settled: Settled, made_key: str | None = None) -> Answer:
         """The answer that a decision leads to; always the same for the same decision."""
-        headers: Headers = [(b"idempotent-replayed", b"true")] if settled.replayed else []
         decision = settled.decision
         if decision.outcome is not Outcome.ACCEPTED:
-            raise self.refused(call, settled, headers, made_key)
-        render = _RENDER.get(decision.kind)
-        if render == "registered":
-            return await self._registered(settled, headers, made_key)
-        if render == "event":
-            return await self._event(settled, headers, made_key)
-        return await self._changed(call, settled, headers, made_key)
+            raise self.refused(call, settled, made_key)
+        answer = await self.render[decision.kind](settled, made_key)
+        if settled.replayed:
+            answer.headers.append(_REPLAYED)
+        return answer
 
-    def refused(self, call: Call, settled: Settled, headers: Headers, made_key: str | None = None) -> Problem:
+    def refused(self, call: Call, settled: Settled, made_key: str | None = None) -> Problem:
         """The problem that a refusal is answered with."""
         decision = settled.decision
         refusal = decision.refusal or Refusal.QUARANTINED
@@ -203,73 +204,11 @@ class Core:
             members["explanation"] = decision.detail
         if made_key is not None:
             members["idempotency_key"] = made_key
+        headers = [_REPLAYED] if settled.replayed else []
         status = REFUSAL_STATUS[refusal]
         if refusal is Refusal.VERSION_CONFLICT and b"if-match" not in call.headers:
             status = 409
         return Problem(refusal.value, status=status, headers=headers, members=members)
-
-    async def _registered(self, settled: Settled, headers: Headers, made_key: str | None) -> Answer:
-        own = settled.own
-        assert own is not None and own.fact.registration is not None, "a registration has its fact"
-        registration = own.fact.registration
-        ahead = None
-        if registration.status.value == "waitlisted":
-            ahead = await self.waitlines.ahead(registration, own.partition)
-        link = self.links.link(registration.id, registration.holder)
-        body = Registered(
-            registration_out(registration, self.links, ahead),
-            link,
-            self.links.page(link),
-            decision_ref(settled.decision),
-        )
-        if made_key is not None:
-            body.idempotency_key = made_key
-        headers.append((b"location", f"/v1/registrations/{link}".encode()))
-        return json_answer(body, 201, headers)
-
-    async def _event(self, settled: Settled, headers: Headers, made_key: str | None) -> Answer:
-        own, decision = settled.own, settled.decision
-        event = own.fact.event_after if own is not None else None
-        if event is None:  # it already was as it was asked to be
-            view = await self.ports.queries.event(decision.event)
-            if view is None:
-                raise Problem("unknown_event")
-            event = view.event
-        created = decision.kind == "create_event"
-        headers.append((b"etag", etag(event.version)))
-        if created:
-            headers.append((b"location", f"/v1/events/{event.id}".encode()))
-        if made_key is not None:
-            headers.append((b"idempotency-key", f'"{made_key}"'.encode()))
-        out = event_out(event, self.links.event_page(event.id), full=True)
-        return json_answer(out, 201 if created else 200, headers)
-
-    async def _changed(self, call: Call, settled: Settled, headers: Headers, made_key: str | None) -> Answer:
-        own, decision = settled.own, settled.decision
-        registration = own.fact.registration if own is not None else None
-        if registration is None:  # it already was as it was asked to be
-            registration = await self.ports.queries.registration(decision.subject)
-            if registration is None:
-                raise Problem("unknown_registration")
-        # A transfer's answer goes to whoever gave it away: the new holder's tickets are not theirs.
-        tickets = None if decision.kind == "transfer" else self.links
-        out = add_details(registration_out(registration, tickets), registration)
-        body = Changed(out, decision_ref(decision))
-        if made_key is not None:
-            body.idempotency_key = made_key
-        headers.append((b"etag", etag(registration.version)))
-        return json_answer(body, 200, headers)
-
-
-_RENDER = {
-    "register": "registered",
-    "create_event": "event",
-    "change_event": "event",
-    "open_event": "event",
-    "close_event": "event",
-    "cancel_event": "event",
-    "end_event": "event",
-}
 
 
 def content_of(parts: Sequence[str], body: object = None) -> bytes:

@@ -110,7 +110,7 @@ class Events:
         core = self._core
         require_type(call.headers.get(b"content-type"), _PATCH_TYPES)
         patch = decode(_patch_decoder, await call.body(core.settings.body_max_bytes))
-        entry = await self.owned(call)
+        entry = await owned(self._core, call)
         request = core.request(call, _CHANGE)
         accepted = call.if_match()
         content = content_of((_CHANGE, *map(str, sorted(accepted or ()))), patch)
@@ -155,15 +155,8 @@ class Events:
             raise Problem("unknown_event")
         return view
 
-    async def owned(self, call: Call) -> Entry:
-        """The event, if it is the organizer's own; another's does not exist for them."""
-        entry = await self._core.directory.find(call.params["event"])
-        if entry.event.organizer != call.organizer_key.organizer:
-            raise Problem("unknown_event")
-        return entry
-
     async def _command(self, call: Call, name: str, command: Command) -> Answer:
-        entry = await self.owned(call)
+        entry = await owned(self._core, call)
         if await call.body(self._core.settings.body_max_bytes):
             require_type(call.headers.get(b"content-type"), ("application/json",))
         route = f"POST /v1/events/{{event}}/{name}"
@@ -179,6 +172,14 @@ class Events:
         """One partition for all that want the same slug, so that one decider sees who came first."""
         digest = hashlib.blake2b(f"{organizer}\0{slug}".encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big") % self._core.ports.log.identity.partitions
+
+
+async def owned(core: Core, call: Call) -> Entry:
+    """The event, if it is the organizer's own; another's does not exist for them."""
+    entry = await core.directory.find(call.params["event"])
+    if entry.event.organizer != call.organizer_key.organizer:
+        raise Problem("unknown_event")
+    return entry
 
 
 def _owns(key: ApiKey | None, view: EventView) -> bool:

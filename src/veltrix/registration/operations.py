@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,16 @@ class Param:
 
     name: str
     meaning: str
-    schema: dict[str, Any]
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A body, for the description: its media type, and its type as msgspec knows it (None: a text)."""
+
+    type: Any
+    media_type: str = "application/json"
+    meaning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,30 +33,30 @@ class Operation:
     """One method on one path.
 
     `scope` is what an API key must have; without one anybody may ask, and with `key_optional` an
-    organizer's key changes who asks. `body` maps media types to the shape of the request's body.
-    `answers` maps each status to the shape of its body (None: no JSON), `problems` names the codes
-    beside those that every operation may answer. `private` pages are no part of the description.
+    organizer's key changes who asks. `answers` maps each status of success to what it carries;
+    `problems` are the codes beside those that follow from the rest. `keyed` ones honour an
+    Idempotency-Key, `waits` ones Prefer. `always` ones are answered while the process stops, too,
+    and never limited: probes and metrics.
     """
 
     method: str
     path: str
     name: str
-    summary: str
     handler: Handler
+    summary: str
     tag: str = ""
+    description: str = ""
     scope: Scope | None = None
     key_optional: bool = False
     keyed: bool = False
     waits: bool = False
-    body: dict[str, Any] = field(default_factory=dict)
-    body_required: bool = True
-    query: tuple[Param, ...] = ()
-    answers: dict[int, Any] = field(default_factory=dict)
-    answer_types: dict[int, str] = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
-    description: str = ""
     etag: bool = False
     if_match: bool = False
+    streams: bool = False
+    body: tuple[Shape, ...] = ()
+    body_required: bool = True
+    query: tuple[Param, ...] = ()
+    answers: Mapping[int, Shape | None] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
     documented: bool = True
     always: bool = False
-    """Answered also while the process stops, and never limited: probes and metrics."""

@@ -12,6 +12,7 @@ from veltrix.domain.identifiers import split_arrival
 from veltrix.domain.outcomes import Decision
 from veltrix.domain.registration import Registration, RegistrationStatus, Seat
 from veltrix.registration.links import Links
+from veltrix.registration.people import Opened
 from veltrix.registration.problems import DecisionRef
 from veltrix.sealing import Answer, Person
 from veltrix.wire import rfc3339
@@ -84,6 +85,20 @@ class RegistrationOut(msgspec.Struct, kw_only=True):
     form_version: int | UnsetType = UNSET
     metadata: dict[str, str] | UnsetType = UNSET
     consents: list[ConsentOut] | UnsetType = UNSET
+
+
+class RegistrationView(msgspec.Struct):
+    """A registration with the personal data that belongs to it; without `contact`, that was erased."""
+
+    registration: RegistrationOut
+    contact: ContactOut | None
+    erased: bool
+    form_version: int
+    answers: dict[str, Answer]
+    metadata: dict[str, str]
+    consents: list[ConsentOut]
+    link: str | UnsetType = UNSET
+    url: str | UnsetType = UNSET
 
 
 class Registered(msgspec.Struct):
@@ -177,37 +192,60 @@ def add_details(made: RegistrationOut, registration: Registration) -> Registrati
     made.changed_at = time_of(registration.changed_ms)
     made.source = registration.source.value
     made.external_ref = registration.external_ref
-    made.form_version = registration.box.form_version
     for shown, seat in zip(made.seats, registration.seats, strict=True):
         shown.checked_in_at = None if seat.checked_in_ms is None else time_of(seat.checked_in_ms)
     return made
 
 
-def add_person(
-    made: RegistrationOut,
-    registration: Registration,
-    person: Person | None,
-    transferred: dict[int, Person | None],
-) -> RegistrationOut:
-    """Add personal data; None: erased. `transferred`: who holds seats that were handed on alone."""
-    made.erased = person is None
-    made.contact = None if person is None else ContactOut(person.name, person.email, person.locale)
-    made.answers = {} if person is None else person.answers
-    made.metadata = {} if person is None else person.metadata
-    made.consents = [
-        ConsentOut(consent.key, consent.version, consent.time or made.decided_at)
-        for consent in (person.consents if person is not None else ())
-    ]
+def add_seats(made: RegistrationOut, opened: Opened) -> None:
+    """Add who sits where, and what they answered."""
+    person = opened.person
     for index, shown in enumerate(made.seats):
-        if shown.number in transferred:
-            holder = transferred[shown.number]
+        if shown.number in opened.seats:
+            holder = opened.seats[shown.number]
             shown.attendee = None if holder is None else AttendeeOut(holder.name, holder.email)
             shown.answers = {} if holder is None else holder.answers
             continue
         attendee = person.attendees[index] if person is not None and index < len(person.attendees) else None
         shown.attendee = None if attendee is None else AttendeeOut(attendee.name, attendee.email)
-        answers = (
-            person.seat_answers[index] if person is not None and index < len(person.seat_answers) else None
-        )
-        shown.answers = answers or {}
+        given = person.seat_answers if person is not None else []
+        shown.answers = (given[index] if index < len(given) else None) or {}
+
+
+def contact_out(person: Person | None) -> ContactOut | None:
+    """The contact, unless it was erased."""
+    return None if person is None else ContactOut(person.name, person.email, person.locale)
+
+
+def consents_out(person: Person | None, decided_at: str) -> list[ConsentOut]:
+    """What the person agreed to; without a time of its own, when it was decided."""
+    given = () if person is None else person.consents
+    return [ConsentOut(consent.key, consent.version, consent.time or decided_at) for consent in given]
+
+
+def view_out(made: RegistrationOut, opened: Opened) -> RegistrationView:
+    """A registration with its personal data beside it."""
+    add_seats(made, opened)
+    person = opened.person
+    return RegistrationView(
+        made,
+        contact_out(person),
+        person is None,
+        opened.form_version,
+        {} if person is None else person.answers,
+        {} if person is None else person.metadata,
+        consents_out(person, made.decided_at),
+    )
+
+
+def row_out(made: RegistrationOut, opened: Opened) -> RegistrationOut:
+    """A registration with its personal data in it, as lists and exports have it."""
+    add_seats(made, opened)
+    person = opened.person
+    made.erased = person is None
+    made.contact = contact_out(person)
+    made.form_version = opened.form_version
+    made.answers = {} if person is None else person.answers
+    made.metadata = {} if person is None else person.metadata
+    made.consents = consents_out(person, made.decided_at)
     return made

@@ -68,14 +68,14 @@ class Progress:
         return True
 
     def place(self, offset: int) -> int:
-        """How many commands before this one are still undecided, at most."""
-        return max(0, offset - self.next_offset)
+        """How many commands before this one are undecided, at most; also where its offset is not known."""
+        return max(0, min(offset, self.end_offset) - self.next_offset)
 
     def estimated_wait_s(self, offset: int) -> float | None:
         """How long the command at this offset may have to wait still; None when nobody can say."""
-        ahead = offset + 1 - self.next_offset
-        if ahead <= 0:
+        if offset < self.next_offset:
             return 0.0
+        ahead = self.place(offset) + 1
         return round(ahead / self.rate_per_s, 1) if self.rate_per_s > 0 else None
 
     def tidy(self, now_s: float) -> None:

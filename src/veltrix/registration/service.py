@@ -19,13 +19,26 @@ from veltrix.ports.system import Clock, Entropy
 from veltrix.ports.vault import Vault
 from veltrix.registration.app import App
 from veltrix.registration.core import Core, Ports
+from veltrix.registration.corrections import Corrections
 from veltrix.registration.decisions import Decisions
+from veltrix.registration.door import Door
 from veltrix.registration.endpoints import Gate
 from veltrix.registration.events import Events
 from veltrix.registration.health import Probes
+from veltrix.registration.imports import Imports
 from veltrix.registration.intake import Intake
+from veltrix.registration.lists import Lists
+from veltrix.registration.live import Live
 from veltrix.registration.meters import Meters, NoMeters
-from veltrix.registration.routes import event_operations, probe_operations, registration_operations
+from veltrix.registration.registrations import Registrations
+from veltrix.registration.results import Results
+from veltrix.registration.routes import (
+    event_operations,
+    intake_operations,
+    organizer_operations,
+    probe_operations,
+    single_operations,
+)
 from veltrix.registration.settings import Settings
 
 _log = get_logger("registration")
@@ -54,13 +67,19 @@ class RegistrationService:
         ports = Ports(log, queries, vault, feed, replies, access, clock, entropy)
         self.settings = settings or Settings()
         self.core = Core(ports, signer, self.settings, meters or NoMeters())
+        Results(self.core)
         self._gate = Gate(self.core)
         self._probes = Probes(self.core)
         self._tasks: list[asyncio.Task[None]] = []
         self._following: dict[int, int] = {}
+        core, intake, decisions = self.core, Intake(self.core), Decisions(self.core)
+        single = Registrations(core)
+        self._live = Live(core, decisions)
         operations = [
-            *event_operations(Events(self.core)),
-            *registration_operations(Intake(self.core), Decisions(self.core)),
+            *event_operations(Events(core), self._live),
+            *intake_operations(intake, decisions, self._live),
+            *single_operations(single, Corrections(core, single)),
+            *organizer_operations(Lists(core), Imports(core, intake), Door(core)),
             *probe_operations(self._probes),
         ]
         self.app: ASGIApp = App(operations, self._gate)
@@ -73,12 +92,14 @@ class RegistrationService:
         self._tasks = [
             asyncio.create_task(self._follow(subscription), name="registration/facts"),
             asyncio.create_task(self.core.desk.sweep(), name="registration/sweep"),
+            asyncio.create_task(self._live.hub.beat(), name="registration/heartbeat"),
         ]
         self._probes.started = True
 
     async def stop(self) -> None:
         """Let nobody in, answer who waits, end streams; bounded in time, safe to call twice."""
-        self._probes.stopping = self._gate.stopping = True
+        self._probes.stopping = self._gate.stopping = self.core.stopping = True
+        await self._live.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.stop_timeout_s):
                 await self._gate.idle.wait()
@@ -114,3 +135,4 @@ class RegistrationService:
         self._following.pop(partition, None)
         self.core.directory.forget(partition)
         self.core.waitlines.forget(partition)
+        self._live.forget(partition)
