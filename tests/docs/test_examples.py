@@ -1,8 +1,8 @@
 """The examples in the documents do what the documents say, on a real platform.
 
 Blocks of a page that are marked `sh example` are run in order by one shell; `retry` repeats a block until
-it succeeds. A block marked `json answer` has the shape of what the block before it printed: every name in
-it must be there with the same type, and the words in `SAME` must be the same.
+it succeeds. A block marked `json answer` (or `json lines`) has the shape of what the block before it printed:
+every name in it must be there with the same type, and the words in `SAME` must be the same.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tests.docs import curl, pages
 from tests.e2e.running import Platform
 
 SAME = frozenset({"type", "title", "status", "refusal", "slug", "category", "name", "email", "key"})
+ANSWERS = (("json", "answer"), ("json", "lines"))
 TIMEOUT_S = 60.0
 README, API = pages.ROOT / "README.md", pages.DOCS / "api.md"
 
@@ -104,12 +105,12 @@ def with_stand_in(work: Path) -> dict[str, str]:
     return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
 
 
-def difference(told: Any, came: Any, at: str = "$") -> str:
+def difference(shown: Any, came: Any, at: str = "$") -> str:
     """Where an answer has not the shape that a document gives it; empty when it has."""
-    if isinstance(told, dict):
+    if isinstance(shown, dict):
         if not isinstance(came, dict):
             return f"{at} is {came!r}"
-        for name, value in told.items():
+        for name, value in shown.items():
             if name not in came:
                 return f"{at}.{name} is missing in {json.dumps(came)[:2000]}"
             if name in SAME and isinstance(value, str | int) and value != came[name]:
@@ -118,12 +119,17 @@ def difference(told: Any, came: Any, at: str = "$") -> str:
             if found:
                 return found
         return ""
-    if isinstance(told, list):
-        if not isinstance(came, list) or len(came) < len(told):
+    if isinstance(shown, list):
+        if not isinstance(came, list) or len(came) < len(shown):
             return f"{at} is {came!r}"
-        pairs = enumerate(zip(told, came, strict=False))
+        pairs = enumerate(zip(shown, came, strict=False))
         return next((found for index, (a, b) in pairs if (found := difference(a, b, f"{at}[{index}]"))), "")
-    return "" if type(told) is type(came) else f"{at} is {came!r}, documented as {told!r}"
+    return "" if type(shown) is type(came) else f"{at} is {came!r}, documented as {shown!r}"
+
+
+def told(text: str, info: tuple[str, ...]) -> Any:
+    """The values of an answer: one, or one a line."""
+    return [json.loads(line) for line in text.splitlines()] if "lines" in info else json.loads(text)
 
 
 def compare(page: Path, outputs: Path) -> None:
@@ -133,22 +139,22 @@ def compare(page: Path, outputs: Path) -> None:
     for block in pages.blocks(pages.read(page)):
         if block.info[:2] == ("sh", "example"):
             last = block
-        elif block.info[:2] == ("json", "answer"):
+        elif block.info[:2] in ANSWERS:
             assert last is not None, f"{page.name}:{block.line} answers nothing"
-            found = difference(json.loads(block.text), json.loads(printed[last.line]))
+            found = difference(told(block.text, block.info), told(printed[last.line], block.info))
             assert not found, f"{page.name}:{block.line}: {found}"
 
 
 def unexpected(page: Path, outputs: Path) -> list[str]:
     """Problems that were printed by a block whose document does not show one."""
-    told: set[int] = set()
+    shown: set[int] = set()
     for before, after in pairwise(pages.blocks(pages.read(page))):
         if after.info[:2] == ("json", "answer") and "urn:veltrix:problem:" in after.text:
-            told.add(before.line)
+            shown.add(before.line)
     return [
         f"{page.name}:{line}: {text}"
         for line, text in printed_by(outputs).items()
-        if line not in told and "urn:veltrix:problem:" in text
+        if line not in shown and "urn:veltrix:problem:" in text
     ]
 
 
