@@ -122,7 +122,7 @@ async def test_an_open_loop_measures_from_the_intended_start():
     assert figures.total.latency is not None
     assert figures.total.latency.max_ms >= figures.lateness.by.max_ms
     assert report.verdict.word == "INVALID"
-    assert report.verdict.exit_code == 3
+    assert report.verdict.exit_code == 1
     assert "late" in report.verdict.reason
 
 

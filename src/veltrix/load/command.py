@@ -40,7 +40,7 @@ _SETTLE_PAUSE_S: Final = 0.1
 
 
 def run_load(options: LoadOptions, console: Console) -> int:
-    """Run it, print the report, and return the exit code: 0 PASS, 1 FAIL, 2 could not run, 3 INVALID."""
+    """Run it, print the report, and return the exit code: 0 PASS, 1 FAIL or INVALID, 3 could not run."""
     try:
         with nullcontext(Unwatched()) if options.json else Bars(console) as watcher:
             report = run_on_fast_loop(execute(options, watcher))

@@ -18,8 +18,7 @@ from veltrix.load.options import LoadOptions
 
 EXIT_PASS: Final = 0
 EXIT_FAIL: Final = 1
-EXIT_UNUSABLE: Final = 2
-EXIT_INVALID: Final = 3
+EXIT_UNUSABLE: Final = 3
 _STYLES: Final = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow"}
 
 
@@ -34,7 +33,7 @@ class Verdict:
     @property
     def exit_code(self) -> int:
         """What the process ends with."""
-        return {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "INVALID": EXIT_INVALID}[self.word]
+        return EXIT_PASS if self.word == "PASS" else EXIT_FAIL
 
     def __str__(self) -> str:
         """As it is printed: `VERDICT PASS`, `VERDICT FAIL: lost (3)`."""

@@ -255,6 +255,8 @@ class Runner:
     def _lost(self, connection: Connection) -> None:
         """A connection has ended: open another in its place, so that the number of people stays."""
         self._live.discard(connection)
+        if self._over.done():
+            return
         spare = connection in self._spare_set
         self._spare_set.discard(connection)
         task = self._loop.create_task(self._reopen(spare=spare))
