@@ -103,9 +103,9 @@ class MemoryQueries:
         self._check_open()
 
     async def rows(self) -> AsyncIterator[tuple[str, tuple[object, ...]]]:
-        """Every row, canonical."""
+        """Every row, canonical, of one snapshot."""
         self._check_open()
-        for row in canonical_rows(self._tables):
+        for row in canonical_rows(self._tables.frozen()):
             yield row
 
     async def quarantined(self, partition: int) -> dict[int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from veltrix.domain.event import Event
 from veltrix.domain.facts import NumberedFact
@@ -114,6 +114,21 @@ class Tables:
         keys = [pool.key for pool in event.spec.pools if (event.id, pool.key) in self.pools]
         return [(key, self.pools[event.id, key]) for key in keys]
 
+    def frozen(self) -> Tables:
+        """The rows as they are now, whatever is committed later: rows are replaced, never changed."""
+        return Tables(
+            {
+                number: replace(each, decisions=list(each.decisions), facts=list(each.facts))
+                for number, each in self.partitions.items()
+            },
+            dict(self.events),
+            self.event_partition,
+            pools=dict(self.pools),
+            registrations=dict(self.registrations),
+            registration_partition=self.registration_partition,
+            seats=dict(self.seats),
+        )
+
     def _check_commands(self, decisions: Iterable[Decision]) -> None:
         seen: set[str] = set()
         for decision in decisions:
@@ -153,8 +168,9 @@ class Tables:
     def _stage_registrations(self, staged: Staged, changes: Changes) -> None:
         for registration in changes.registrations:
             before = self.registrations.get(registration.id)
-            if before is not None and before.event != registration.event:
-                raise Rejected(f"registration {registration.id} is of event {before.event}")
+            place = registration.event, registration.arrival
+            if before is not None and (before.event, before.arrival) != place:
+                raise Rejected(f"registration {registration.id} changed its event or its arrival number")
             if registration.event not in self.events and registration.event not in staged.events:
                 raise Rejected(f"registration {registration.id} is of no event that exists")
             staged.registrations[registration.id] = registration

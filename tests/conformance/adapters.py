@@ -1,0 +1,159 @@
+"""The adapters of each port. A new adapter is one entry here, and every test of its port asks it too."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import pytest
+
+from veltrix.adapters.memory import (
+    MemoryAccess,
+    MemoryCoordinator,
+    MemoryFeed,
+    MemoryLedger,
+    MemoryLog,
+    MemoryMailbox,
+    MemoryNotices,
+    MemoryReplies,
+    MemoryVault,
+)
+from veltrix.adapters.sqlite import (
+    SqliteAccess,
+    SqliteCoordinator,
+    SqliteLedger,
+    SqliteLog,
+    SqliteNotices,
+    SqliteVault,
+)
+from veltrix.ports.access import Access
+from veltrix.ports.channel import Channel
+from veltrix.ports.coordinator import Coordinator
+from veltrix.ports.feed import Feed, Replies
+from veltrix.ports.ledger import Ledger, LedgerRows
+from veltrix.ports.log import Log
+from veltrix.ports.notices import Notices
+from veltrix.ports.queries import Queries
+from veltrix.ports.vault import Vault
+
+
+class Closable(Protocol):
+    """Whatever an adapter is besides."""
+
+    async def close(self) -> None:
+        """Close."""
+
+
+class WholeLedger(Ledger, Queries, LedgerRows, Protocol):
+    """The three views of one ledger, as each adapter has them."""
+
+
+Port = TypeVar("Port", bound=Closable)
+
+
+@dataclass(frozen=True)
+class Entry(Generic[Port]):
+    """How to open an adapter in a directory, and whether its state outlives a close."""
+
+    open: Callable[..., Awaitable[Port]]
+    lasting: bool = False
+
+
+@dataclass
+class Subject(Generic[Port]):
+    """An open adapter under test, and how to open it again."""
+
+    entry: Entry[Port]
+    directory: Path
+    options: dict[str, Any]
+    it: Port
+    _opened: list[Port] = field(default_factory=list)
+
+    @classmethod
+    async def open(cls, entry: Entry[Port], directory: Path, **options: Any) -> Subject[Port]:
+        """Open the adapter; `options` go to each opening."""
+        return cls(entry, directory, options, await entry.open(directory, **options))
+
+    async def reopen(self, **options: Any) -> Port:
+        """Close it and open it again on what it left."""
+        await self.it.close()
+        self.it = await self.entry.open(self.directory, **(self.options | options))
+        return self.it
+
+    async def another(self) -> Port:
+        """A second instance on the same state, as another process would have it."""
+        opened = await self.entry.open(self.directory, **self.options)
+        self._opened.append(opened)
+        return opened
+
+    async def close(self) -> None:
+        """Close all."""
+        for opened in (self.it, *self._opened):
+            await opened.close()
+
+
+def params(registry: dict[str, Entry[Any]], *, lasting: bool = False) -> list[Any]:
+    """The entries as parameters of a fixture; on request only those whose state outlives a close."""
+    return [pytest.param(entry, id=name) for name, entry in registry.items() if entry.lasting or not lasting]
+
+
+@dataclass
+class HandClock:
+    """A clock that a test moves by hand."""
+
+    ms: int = 1_800_000_000_000
+
+    def now_ms(self) -> int:
+        """What the test says."""
+        return self.ms
+
+    def monotonic_s(self) -> float:
+        """The same in seconds."""
+        return self.ms / 1000
+
+
+def _in_memory(make: Callable[..., Port]) -> Entry[Port]:
+    async def open_it(_: Path, **options: Any) -> Port:
+        return make(**options)
+
+    return Entry(open_it)
+
+
+def _in_file(open_it: Callable[..., Awaitable[Port]], name: str) -> Entry[Port]:
+    async def open_file(directory: Path, **options: Any) -> Port:
+        return await open_it(directory / name, **options)
+
+    return Entry(open_file, lasting=True)
+
+
+LOGS: dict[str, Entry[Log]] = {
+    "memory": _in_memory(MemoryLog),
+    "sqlite": _in_file(SqliteLog.open, "log.db"),
+}
+LEDGERS: dict[str, Entry[WholeLedger]] = {
+    "memory": _in_memory(MemoryLedger),
+    "sqlite": _in_file(SqliteLedger.open, "ledger.db"),
+}
+VAULTS: dict[str, Entry[Vault]] = {
+    "memory": _in_memory(MemoryVault),
+    "sqlite": _in_file(SqliteVault.open, "vault.db"),
+}
+COORDINATORS: dict[str, Entry[Coordinator]] = {
+    "memory": _in_memory(MemoryCoordinator),
+    "sqlite": _in_file(SqliteCoordinator.open, "coordinator.db"),
+}
+NOTICES: dict[str, Entry[Notices]] = {
+    "memory": _in_memory(MemoryNotices),
+    "sqlite": _in_file(SqliteNotices.open, "notices.db"),
+}
+ACCESS: dict[str, Entry[Access]] = {
+    "memory": _in_memory(MemoryAccess),
+    "sqlite": _in_file(SqliteAccess.open, "access.db"),
+}
+CHANNELS: dict[str, Entry[Channel]] = {
+    "memory": _in_memory(MemoryMailbox),
+}
+FEEDS: dict[str, Callable[[], Feed]] = {"memory": MemoryFeed}
+REPLIES: dict[str, Callable[[], Replies]] = {"memory": MemoryReplies}

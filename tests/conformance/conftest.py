@@ -1,0 +1,155 @@
+"""One fixture a port: each test runs once for every adapter in the registry."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.adapters import (
+    ACCESS,
+    CHANNELS,
+    COORDINATORS,
+    FEEDS,
+    LEDGERS,
+    LOGS,
+    NOTICES,
+    REPLIES,
+    VAULTS,
+    HandClock,
+    Subject,
+    WholeLedger,
+    params,
+)
+from veltrix.ports.access import Access
+from veltrix.ports.channel import Channel
+from veltrix.ports.coordinator import Coordinator
+from veltrix.ports.feed import Feed, Replies
+from veltrix.ports.log import Log
+from veltrix.ports.notices import Notices
+from veltrix.ports.vault import Vault
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    """A clock that stands still until the test moves it."""
+    return HandClock()
+
+
+@pytest.fixture(params=params(LOGS))
+async def log(request, tmp_path: Path, clock: HandClock) -> AsyncIterator[Subject[Log]]:
+    """A log of two partitions."""
+    subject = await Subject.open(request.param, tmp_path, partitions=2, clock=clock)
+    yield subject
+    await subject.close()
+
+
+@pytest.fixture(params=params(LOGS, lasting=True))
+async def lasting_log(request, tmp_path: Path) -> AsyncIterator[Subject[Log]]:
+    """A log of two partitions that outlives a close."""
+    subject = await Subject.open(request.param, tmp_path, partitions=2)
+    yield subject
+    await subject.close()
+
+
+@pytest.fixture(params=params(LEDGERS))
+async def ledger(request, tmp_path: Path, clock: HandClock) -> AsyncIterator[Subject[WholeLedger]]:
+    """A ledger."""
+    subject = await Subject.open(request.param, tmp_path, clock=clock)
+    yield subject
+    await subject.close()
+
+
+@pytest.fixture(params=params(LEDGERS, lasting=True))
+async def lasting_ledger(request, tmp_path: Path) -> AsyncIterator[Subject[WholeLedger]]:
+    """A ledger that outlives a close."""
+    subject = await Subject.open(request.param, tmp_path)
+    yield subject
+    await subject.close()
+
+
+@pytest.fixture(params=params(VAULTS))
+async def vault(request, tmp_path: Path) -> AsyncIterator[Subject[Vault]]:
+    """A vault."""
+    subject = await Subject.open(request.param, tmp_path)
+    yield subject
+    await subject.close()
+
+
+@pytest.fixture(params=params(VAULTS, lasting=True))
+async def lasting_vault(request, tmp_path: Path) -> AsyncIterator[Subject[Vault]]:
+    """A vault that outlives a close."""
+    subject = await Subject.open(request.param, tmp_path)
+    yield subject
+    await subject.close()
+
+
+@pytest.fixture(params=params(COORDINATORS))
+async def coordinator(request, tmp_path: Path) -> AsyncIterator[Subject[Coordinator]]:
+    """A coordinator."""
+    subject = await Subject.open(request.param, tmp_path)
+    yield subject
+    await subject.close()
+
+
+@pytest.fixture(params=params(COORDINATORS, lasting=True))
+async def lasting_coordinator(request, tmp_path: Path) -> AsyncIterator[Subject[Coordinator]]:
+    """A coordinator whose terms outlive a close."""
+    subject = await Subject.open(request.param, tmp_path)
+    yield subject
+    await subject.close()
+
+
+@pytest.fixture(params=params(NOTICES))
+async def notices(request, tmp_path: Path) -> AsyncIterator[Subject[Notices]]:
+    """A store of notices."""
+    subject = await Subject.open(request.param, tmp_path)
+    yield subject
+    await subject.close()
+
+
+@pytest.fixture(params=params(NOTICES, lasting=True))
+async def lasting_notices(request, tmp_path: Path) -> AsyncIterator[Subject[Notices]]:
+    """A store of notices that outlives a close."""
+    subject = await Subject.open(request.param, tmp_path)
+    yield subject
+    await subject.close()
+
+
+@pytest.fixture(params=params(ACCESS))
+async def access(request, tmp_path: Path) -> AsyncIterator[Subject[Access]]:
+    """A store of API keys."""
+    subject = await Subject.open(request.param, tmp_path)
+    yield subject
+    await subject.close()
+
+
+@pytest.fixture(params=params(ACCESS, lasting=True))
+async def lasting_access(request, tmp_path: Path) -> AsyncIterator[Subject[Access]]:
+    """A store of API keys that outlives a close."""
+    subject = await Subject.open(request.param, tmp_path)
+    yield subject
+    await subject.close()
+
+
+@pytest.fixture(params=params(CHANNELS))
+async def channel(request, tmp_path: Path) -> AsyncIterator[Subject[Channel]]:
+    """A channel that carries mail, and whose other side accepts it."""
+    subject = await Subject.open(request.param, tmp_path)
+    yield subject
+    await subject.close()
+
+
+@pytest.fixture(params=[pytest.param(make, id=name) for name, make in FEEDS.items()])
+def feed(request) -> Feed:
+    """A feed."""
+    made: Feed = request.param()
+    return made
+
+
+@pytest.fixture(params=[pytest.param(make, id=name) for name, make in REPLIES.items()])
+def replies(request) -> Replies:
+    """The way back."""
+    made: Replies = request.param()
+    return made
