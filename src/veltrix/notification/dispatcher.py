@@ -55,6 +55,11 @@ class Dispatcher:
         self._stopping = True
         self._wake.set()
 
+    @property
+    def busy(self) -> bool:
+        """Whether notices are in hand, or results wait to be recorded."""
+        return bool(self._in_hand or self._results)
+
     async def forget(self, notices: list[str]) -> None:
         """Let these notices leave no mail behind: what is being sent ends first, the rest is not sent."""
         if not notices:
@@ -71,7 +76,7 @@ class Dispatcher:
         delay_s = limits.BACKOFF_MIN_S
         while not self._stopping:
             try:
-                await self._flush()
+                await self.flush()
                 if not await self.step():
                     await self._wait()
                 delay_s = limits.BACKOFF_MIN_S
@@ -190,7 +195,7 @@ class Dispatcher:
         if result.status is not NoticeStatus.ACCEPTED:
             _tell(claimed, result)
 
-    async def _flush(self) -> None:
+    async def flush(self) -> None:
         """Record the results so far; on an error they are kept, and recorded with the next ones."""
         if not self._results:
             return
@@ -231,7 +236,7 @@ class Dispatcher:
             if late:
                 await asyncio.wait(late)
         try:
-            await self._flush()
+            await self.flush()
         except PortError as error:
             _log.warning("results_lost", results=len(self._results), error=str(error))
 

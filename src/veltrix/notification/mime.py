@@ -49,7 +49,7 @@ def encoded(text: str) -> Encoded:
     if text.endswith(("\n", "\r")):
         lines += "\r\n"
     raw = binascii.b2a_qp(lines.encode(), istext=True).decode("ascii")
-    return measured(raw.replace("\r\n", "\n").replace("\n", "\r\n"))
+    return _breakable(measured(raw.replace("\r\n", "\n").replace("\n", "\r\n")))
 
 
 def measured(text: str) -> Encoded:
@@ -58,6 +58,15 @@ def measured(text: str) -> Encoded:
     if end < 0:
         return text, len(text), None
     return text, end, len(text) - text.rfind("\r\n") - 2
+
+
+def _breakable(found: Encoded) -> Encoded:
+    """With room for a soft break at the end: what is encoded may fill its last line to the last character."""
+    text, first, last = found
+    if (first if last is None else last) < LINE_MAX_CHARS:
+        return found
+    at = -3 if text[-3] == "=" else -1
+    return measured(f"{text[:at]}{SOFT_BREAK}{text[at:]}")
 
 
 def _literal(text: str) -> Encoded:
@@ -145,6 +154,7 @@ def isolated(text: str) -> str:
 _PHRASE: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]{1,60}")
 _QUOTABLE: Final = re.compile(r"[ -~]{1,60}")
 _WORD_BYTES: Final = 45  # an encoded word has at most 75 characters (RFC 2047, 2), 12 of them around the data
+_FIRST_WORD_BYTES: Final = 36  # the first shares its line with the header's name
 
 
 def phrase(text: str) -> str:
@@ -164,7 +174,7 @@ def encoded_words(text: str) -> str:
     words: list[str] = []
     rest = text.encode("utf-8", "replace")
     while rest:
-        end = min(_WORD_BYTES, len(rest))
+        end = min(_WORD_BYTES if words else _FIRST_WORD_BYTES, len(rest))
         while end < len(rest) and rest[end] & 0xC0 == 0x80:
             end -= 1
         words.append(f"=?utf-8?b?{base64.b64encode(rest[:end]).decode('ascii')}?=")

@@ -110,7 +110,7 @@ class Planner:
 
     async def run(self) -> None:
         """Plan until stopped; errors are tried again, from the ledger."""
-        self._sweep()
+        self.sweep()
         listening = asyncio.create_task(self._listen(), name="notification/feed")
         delay_s = limits.BACKOFF_MIN_S
         try:
@@ -260,16 +260,17 @@ class Planner:
             pass
         self._wake.clear()
         if self.clock.monotonic_s() - self._swept_s >= limits.FACTS_POLL_S:
-            self._sweep()
+            self.sweep()
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
+        """Have every partition looked into, hint or no hint."""
         self._unread.update(range(self.partitions))
         self._swept_s = self.clock.monotonic_s()
 
     async def _back_off(self, delay_s: float) -> None:
         if not self._stopping:
             await asyncio.sleep(delay_s)
-        self._sweep()
+        self.sweep()
 
 
 def _parts(run: Sequence[NumberedFact]) -> Iterator[Sequence[NumberedFact]]:
