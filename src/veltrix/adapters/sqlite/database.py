@@ -44,7 +44,7 @@ class Database:
         self.read_only = read_only
         self._synchronous = synchronous
         if not read_only:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _create_file(path)
         connection = self.connect()
         try:
             self._prepare(connection)
@@ -113,6 +113,15 @@ class Database:
 
     def _foreign(self) -> str:
         return f"{self.path} is not a Veltrix {self.kind.name}; move it away, or name another data directory"
+
+
+def _create_file(path: Path) -> None:
+    """Make an empty file for its owner alone, if there is none; what SQLite puts beside it follows."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be opened: {error.strerror}") from error
 
 
 def _sync_directory(path: Path) -> None:

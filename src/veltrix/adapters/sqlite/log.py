@@ -160,8 +160,10 @@ class SqliteLog:
 
     def _flush(self) -> None:
         """Fill a transaction from the queue and send it off."""
-        self._scheduled = False
         assert self._writer is not None and self._group is None
+        self._scheduled = self._writer.when_rested(self._flush)
+        if self._scheduled:
+            return
         group = _Group()
         while self._queue and len(group.appends) < limits.APPEND_BATCH_MAX:
             append = self._queue.popleft()

@@ -1,9 +1,12 @@
 """The one writing connection of a file: statements on the event loop, the COMMIT in a thread of its own.
 
 A statement is quick and needs the interpreter for every row anyway; the COMMIT waits for the disk and
-does not. So a transaction is filled on the event loop and only its COMMIT leaves it. Checkpoints run in
-the same thread between two COMMITs: SQLite before 3.51.3 can corrupt a database whose WAL is reset by
-one connection while another is in a checkpoint (sqlite.org/wal.html#walresetbug).
+does not. So a transaction is filled on the event loop and only its COMMIT leaves it.
+
+Checkpoints run in the same thread, after a COMMIT was told and before the next transaction begins. SQLite
+before 3.51.3 can corrupt a database whose WAL is reset by one connection while another is in a checkpoint
+(sqlite.org/wal.html#walresetbug). And only a transaction that begins after the checkpoint can let the
+WAL start anew: if they overlapped, a writer that never rests would let it grow without end.
 """
 
 from __future__ import annotations
@@ -22,9 +25,6 @@ from veltrix.ports.errors import OutcomeUnknown, PortError, Rejected, Unavailabl
 
 CHECKPOINT_ROWS: Final = 4_000
 """Rows written between two checkpoints; each dirties a handful of pages at most."""
-
-WAL_PAGES_MAX: Final = 16_000
-"""A WAL of more pages than this makes the next checkpoint wait for readers, so that it starts anew."""
 
 # After these the transaction surely left no commit record in the WAL. Any other error of a COMMIT, above
 # all a failed fsync, may have left one, which a restart would find.
@@ -50,6 +50,7 @@ class Writer:
         self._jobs: SimpleQueue[tuple[_Job, asyncio.AbstractEventLoop, Done] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._rows_seen = 0
+        self._checkpointing: asyncio.Future[None] | None = None
         self._closed = False
 
     @property
@@ -65,6 +66,8 @@ class Writer:
         Raises `Rejected` for what a constraint forbids, `Unavailable`, or `OutcomeUnknown`.
         """
         async with self.lock:
+            while self._checkpointing is not None:
+                await asyncio.wait([self._checkpointing])
             self.begin()
             try:
                 yield self.connection
@@ -98,19 +101,31 @@ class Writer:
     def commit_soon(self, done: Done) -> None:
         """COMMIT in the thread and call `done` on the event loop with the error, or None once durable."""
         self._submit(self._commit, done)
+        rows = self.connection.total_changes
+        if rows - self._rows_seen >= CHECKPOINT_ROWS:
+            self._rows_seen = rows
+            self._checkpointing = asyncio.get_running_loop().create_future()
+            self._submit(self._checkpoint, self._checkpointed)
 
     async def commit(self) -> None:
         """COMMIT and return once it is durable. A cancellation waits for its end before it goes on.
 
         Raises `Unavailable` when surely nothing was written, else `OutcomeUnknown`.
         """
-        error = await self._finish(self._commit)
+        error = await _until_done(self.commit_soon)
         if error is not None:
             raise error
 
+    def when_rested(self, call: Callable[[], None]) -> bool:
+        """Whether a checkpoint is under way; if so, `call` is called when a transaction may begin."""
+        if self._checkpointing is None:
+            return False
+        self._checkpointing.add_done_callback(lambda _: call())
+        return True
+
     async def truncate_wal(self) -> None:
         """Empty the WAL file; raises `Unavailable` while a reader holds on to it."""
-        error = await self._finish(self._truncate)
+        error = await _until_done(lambda done: self._submit(self._truncate, done))
         if error is not None:
             raise error
 
@@ -126,19 +141,6 @@ class Writer:
         self.connection.close()
         self._checkpointer.close()
 
-    async def _finish(self, job: _Job) -> PortError | None:
-        future: asyncio.Future[PortError | None] = asyncio.get_running_loop().create_future()
-        self._submit(job, future.set_result)
-        cancelled: asyncio.CancelledError | None = None
-        while not future.done():
-            try:
-                await asyncio.shield(future)
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            raise cancelled
-        return future.result()
-
     def _submit(self, job: _Job, done: Done) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name=f"commit {self._name}", daemon=True)
@@ -151,10 +153,6 @@ class Writer:
             outcome = job()
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(done, outcome)
-            rows = self.connection.total_changes
-            if rows - self._rows_seen >= CHECKPOINT_ROWS:
-                self._rows_seen = rows
-                self._checkpoint()
 
     def _commit(self) -> PortError | None:
         try:
@@ -166,13 +164,17 @@ class Writer:
             return OutcomeUnknown(f"{self._name}: {error}")
         return None
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self) -> PortError | None:
         try:
-            _, pages, done = self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if pages > WAL_PAGES_MAX and done < pages:
-                self._checkpointer.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error as error:  # the WAL grows until a later one succeeds; nothing is lost
             _log.warning("checkpoint of %s failed: %s", self._name, error)
+        return None
+
+    def _checkpointed(self, _: PortError | None) -> None:
+        done, self._checkpointing = self._checkpointing, None
+        if done is not None:
+            done.set_result(None)
 
     def _truncate(self) -> PortError | None:
         try:
@@ -180,3 +182,18 @@ class Writer:
         except sqlite3.Error as error:
             return Unavailable(f"{self._name}: {error}")
         return Unavailable(f"{self._name}: a reader holds its WAL") if busy else None
+
+
+async def _until_done(submit: Callable[[Done], None]) -> PortError | None:
+    """Submit, and return the outcome; a cancellation waits for the end before it goes on."""
+    future: asyncio.Future[PortError | None] = asyncio.get_running_loop().create_future()
+    submit(future.set_result)
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.shield(future)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    return future.result()
