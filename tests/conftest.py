@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.goldens import Goldens
+
 # "ci" looks at the same examples each time: the gate must not say yes and no to one commit. "thorough" draws
 # new ones on every run and is for hunting; what it finds becomes an @example or a test of its own.
 settings.register_profile("ci", max_examples=50, stateful_step_count=30, deadline=None, derandomize=True)
@@ -31,6 +33,17 @@ def suite_of(path: Path) -> str:
     """Which suite a test file belongs to; what has no folder of its own below tests/ is a unit test."""
     below = path.relative_to(TESTS).parts[0] if path.is_relative_to(TESTS) else ""
     return below if below in SUITES else "unit"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Lets the golden files be written anew."""
+    parser.addoption("--regenerate", action="store_true", help="write golden files anew, then read the diff")
+
+
+@pytest.fixture
+def goldens(request: pytest.FixtureRequest) -> Goldens:
+    """The golden files."""
+    return Goldens(regenerate=bool(request.config.getoption("--regenerate")))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
