@@ -43,6 +43,8 @@ MixOf = Annotated[
     ),
 ]
 SinglesOnly = Annotated[bool, Option("--singles-only", help="One request a person, one seat a request.")]
+People = Annotated[int, Option("--people", "-n", metavar="N", min=10, help="How many people.")]
+Keep = Annotated[bool, Option("--keep", help="Go on serving afterwards, until Ctrl-C.")]
 Tolerate = Annotated[bool, Option("--tolerate-unanswered", help="Unanswered requests do not fail the run.")]
 
 
@@ -141,6 +143,25 @@ def _mix(given: list[str], singles_only: bool) -> Mix:
         raise typer.BadParameter(str(error)) from None
 
 
-def demo(as_json: Json = False) -> None:
-    """Show the whole platform at work: 10,000 people register at once, everyone is told."""
-    raise NotImplementedError
+People = Annotated[int, Option("--people", "-n", metavar="N", min=1, help="How many register at once.")]
+Keep = Annotated[bool, Option("--keep", help="Leave the platform running at the end, until Ctrl-C.")]
+Directory = Annotated[
+    Path | None,
+    Option(
+        metavar="DIR", help="Where the run's directory is made.", show_default="$XDG_STATE_HOME/veltrix/demo"
+    ),
+]
+
+
+def demo(
+    people: People = 10_000, keep: Keep = False, directory: Directory = None, as_json: Json = False
+) -> None:
+    """Show the whole platform at work: 10,000 people register at once, everyone is told.
+
+    It starts `veltrix serve` on a free port and a fresh directory, lets a crowd register, waits for all
+    mails, and checks everything against everything.
+    """
+    from veltrix.cli.output import console
+    from veltrix.demo import run_demo
+
+    raise typer.Exit(run_demo(console(), people=people, keep=keep, as_json=as_json, directory=directory))

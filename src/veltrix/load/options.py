@@ -72,6 +72,7 @@ class LoadOptions:
     capacity: int = 5_000
     waitlist: int | None = 4_000
     one_per_email: bool = True
+    title: str = "A load test"
     pools: int = 2
     access_code: str | None = None
     mix: Mix = field(default_factory=Mix)

@@ -15,10 +15,12 @@ from veltrix.load.checker import Finding
 from veltrix.load.figures import Figures, Latency, Line
 from veltrix.load.history import History
 from veltrix.load.options import LoadOptions
+from veltrix.load.plan import Script
 
 EXIT_PASS: Final = 0
 EXIT_FAIL: Final = 1
 EXIT_UNUSABLE: Final = 3
+_WIDTH_MIN: Final = 96
 _STYLES: Final = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow"}
 
 
@@ -43,7 +45,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """Everything about a run that is over. `reduced` says how small a limit made it, and which."""
+    """Everything about a run that is over. `reduced` says how small a limit made it, and which.
+
+    `began_unix_s` is when the first request was sent; `scripts` has every request with its bytes.
+    """
 
     options: LoadOptions
     base_url: str
@@ -55,6 +60,8 @@ class LoadReport:
     reopened: int
     cpu_us_per_request: float
     reduced: str
+    began_unix_s: float
+    scripts: tuple[Script, ...]
     history: History
     figures: Figures
     findings: tuple[Finding, ...]
@@ -80,13 +87,18 @@ class LoadReport:
 
 def print_report(report: LoadReport, console: Console) -> None:
     """The table, what was found, and the verdict."""
-    console.print(_table(report))
+    print_table(report, console)
+    print_verdict(report.verdict, console)
+
+
+def print_table(report: LoadReport, console: Console) -> None:
+    """The table, and what was found."""
+    console.print(_table(report), width=max(console.width, _WIDTH_MIN))
     for finding in report.findings:
         for example in finding.examples:
             console.print(Text(f"  {finding.check}: {example}", style="red"))
         if finding.breaches > len(finding.examples) and finding.check != "unanswered":
             console.print(Text(f"  {finding.check}: {finding.breaches:,} in all", style="red"))
-    print_verdict(report.verdict, console)
 
 
 def print_verdict(verdict: Verdict, console: Console) -> None:
@@ -120,7 +132,7 @@ def _table(report: LoadReport) -> Table:
 
 def _title(report: LoadReport) -> str:
     loop = "open loop" if report.options.open_loop else "closed loop"
-    return f"{report.title} at {report.base_url}, {loop}, seed {report.options.seed}, run {report.run_tag}"
+    return f"{report.title} at {report.base_url}, {loop}, seed {report.options.seed}"
 
 
 def _facts(report: LoadReport) -> Iterator[tuple[str, str]]:
@@ -162,8 +174,7 @@ def _spread(latency: Latency | None) -> list[str]:
 
 
 def _ms(value: float) -> str:
-    digits = 2 if value < 10 else 1 if value < 100 else 0
-    return f"{value:,.{digits}f}"
+    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
 def as_json(report: LoadReport) -> dict[str, Any]:
@@ -194,6 +205,7 @@ def as_json(report: LoadReport) -> dict[str, Any]:
         if figures.lateness is None
         else {**asdict(figures.lateness), "share": figures.lateness.share},
         "ledger_read": report.history.ledger is not None,
+        "began_unix_s": report.began_unix_s,
         "checks": {
             each.check: {"breaches": each.breaches, "examples": each.examples} for each in report.findings
         },

@@ -85,7 +85,7 @@ def _event_body(options: LoadOptions, tag: str) -> dict[str, Any]:
     waitlist = None if options.waitlist is None else {"size": options.waitlist, "mode": "strict"}
     return {
         "slug": f"load-{tag}",
-        "title": {"default": "en", "values": {"en": "A load test", "de": "Ein Lasttest"}},
+        "title": {"default": "en", "values": {"en": options.title}},
         "venue": {"default": "en", "values": {"en": "The great hall"}},
         "time_zone": "Europe/Berlin",
         "starts_at": start.strftime("%Y-%m-%dT%H:%M"),
