@@ -111,8 +111,9 @@ class Endpoint:
             gate.leave()
 
     async def _answer(self, call: Call) -> Sendable:
+        operation = self._operation(call.method)
+        explain = problem_answer if operation is None or operation.explain is None else operation.explain
         try:
-            operation = self._operation(call.method)
             if operation is None:
                 if call.method == "OPTIONS":
                     return Answer(204, headers=[(b"allow", self._allow)])
@@ -120,15 +121,15 @@ class Endpoint:
             await self._gate.admit(call, operation)
             return await operation.handler(call)
         except Problem as problem:
-            return problem_answer(problem, call)
+            return explain(problem, call)
         except PortError as error:
             _log.warning("port_failed", trace_id=call.trace.trace_id, route=self.path, error=str(error))
-            return problem_answer(Problem("unavailable").retry_after(1), call)
+            return explain(Problem("unavailable").retry_after(1), call)
         except ClientGone:
             raise
         except Exception:
             _log.exception("request_failed", trace_id=call.trace.trace_id, route=self.path)
-            return problem_answer(Problem("internal"), call)
+            return explain(Problem("internal"), call)
 
     def _operation(self, method: str) -> Operation | None:
         operation = self._operations.get(method)

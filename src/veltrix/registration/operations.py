@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from veltrix.ports.access import Scope
-from veltrix.registration.calls import Handler
+from veltrix.registration.calls import Answer, Call, Handler
+from veltrix.registration.problems import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,10 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A body, for the description: its media type, and its type as msgspec knows it (None: a text)."""
+    """A body, for the description: its media type, and its type as msgspec knows it.
+
+    A tuple stands for one of several types, None for a text.
+    """
 
     type: Any
     media_type: str = "application/json"
@@ -60,3 +64,5 @@ class Operation:
     problems: tuple[str, ...] = ()
     documented: bool = True
     always: bool = False
+    explain: Callable[[Problem, Call], Answer] | None = None
+    """How a page says what went wrong; elsewhere a problem is JSON."""

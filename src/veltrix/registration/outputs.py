@@ -182,7 +182,7 @@ def _seat_out(event: str, seat: Seat, links: Links | None) -> SeatOut:
         Price(seat.price_minor, seat.currency),
         _ACTIVE if seat.active else _CANCELLED,
     )
-    if links is not None and seat.active:
+    if links is not None and seat.active and seat.box is None:  # else it was handed on: another's ticket
         made.ticket = links.ticket(event, seat.number, seat.holder)
     return made
 

@@ -17,6 +17,7 @@ from veltrix.registration.health import Health, Probes
 from veltrix.registration.intake import Intake
 from veltrix.registration.operations import Operation, Param, Shape
 from veltrix.registration.outputs import Changed, Registered, RegistrationView, Undecided
+from veltrix.registration.pages import Pages
 
 EVENTS: Final = "Events"
 PUBLIC: Final = "Registrations"
@@ -132,7 +133,7 @@ def intake_operations(intake: Intake, decisions: Decisions, line: live.Live) -> 
             "GET", "/v1/decisions/{token}", "getDecision", decisions.read, "Read a decision", PUBLIC,
             "Answered as the request itself would have been, with 200 for whatever was accepted.",
             waits=True, query=(_STRONG,),
-            answers={200: Shape(Registered | Changed | EventOut | door.CheckedIn | door.Erased,
+            answers={200: Shape((Registered, Changed, EventOut, door.CheckedIn, door.Erased),
                                 meaning="What was decided"), 202: _WAITED},
             problems=("unknown_decision", "key_reused", *Refusal),
         ),
@@ -224,8 +225,8 @@ def organizer_operations(
             "Import registrations", ORGANIZER,
             "One registration a line, as in the body of a registration; or CSV with the columns name, email, "
             "categories, and where wanted locale, form_version, answers.KEY and metadata.KEY. Sent again "
-            "under the same key, rows that were imported are not imported twice. The report has a line a row, "
-            "and a summary as its last.",
+            "under the same key, rows that were imported are not imported twice. The report has a line for "
+            "each row, and a summary as its last.",
             scope=Scope.WRITE, keyed=True,
             body=tuple(Shape(None, media_type, "The rows") for media_type in imports.TYPES),
             answers={200: Shape(imports.RowReport, "application/x-ndjson", "The report")},
@@ -250,6 +251,27 @@ def organizer_operations(
             answers={200: Shape(door.Erased, meaning="It is decided"), 202: _WAITED}, problems=_OWN_EVENT,
         ),
     ]  # fmt: skip
+
+
+def page_operations(pages: Pages) -> list[Operation]:
+    """The pages, which are no part of the API's description; but for the description itself."""
+
+    def page(method: str, path: str, name: str, handler: Any) -> Operation:
+        return Operation(method, path, name, handler, name, documented=False, explain=pages.explain)
+
+    return [
+        Operation("GET", "/openapi.json", "openapi", pages.openapi, "The description", documented=False),
+        Operation("GET", "/assets/{name}", "asset", pages.asset, "A file of the pages", documented=False),
+        page("GET", "/", "startPage", pages.start),
+        page("GET", "/docs", "docsPage", pages.docs),
+        page("GET", "/e/{event}", "eventPage", pages.event),
+        page("POST", "/e/{event}", "eventForm", pages.register),
+        page("GET", "/e/{organizer}/{slug}", "eventPageBySlug", pages.event),
+        page("GET", "/d/{token}", "linePage", pages.line),
+        page("GET", "/r/{link}", "registrationPage", pages.registration),
+        page("POST", "/r/{link}/confirm", "confirmForm", pages.confirm),
+        page("POST", "/r/{link}/cancel", "cancelForm", pages.cancel),
+    ]
 
 
 def probe_operations(probes: Probes) -> list[Operation]:

@@ -30,12 +30,15 @@ from veltrix.registration.intake import Intake
 from veltrix.registration.lists import Lists
 from veltrix.registration.live import Live
 from veltrix.registration.meters import Meters, NoMeters
+from veltrix.registration.openapi import Description
+from veltrix.registration.pages import Pages
 from veltrix.registration.registrations import Registrations
 from veltrix.registration.results import Results
 from veltrix.registration.routes import (
     event_operations,
     intake_operations,
     organizer_operations,
+    page_operations,
     probe_operations,
     single_operations,
 )
@@ -74,6 +77,7 @@ class RegistrationService:
         self._following: dict[int, int] = {}
         core, intake, decisions = self.core, Intake(self.core), Decisions(self.core)
         single = Registrations(core)
+        pages = Pages(core, intake, decisions, single)
         self._live = Live(core, decisions)
         operations = [
             *event_operations(Events(core), self._live),
@@ -81,7 +85,9 @@ class RegistrationService:
             *single_operations(single, Corrections(core, single)),
             *organizer_operations(Lists(core), Imports(core, intake), Door(core)),
             *probe_operations(self._probes),
+            *page_operations(pages),
         ]
+        pages.describe(Description(operations, self.settings.version, self.settings.base_url).encode())
         self.app: ASGIApp = App(operations, self._gate)
 
     async def start(self) -> None:
