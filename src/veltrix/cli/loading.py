@@ -143,8 +143,6 @@ def _mix(given: list[str], singles_only: bool) -> Mix:
         raise typer.BadParameter(str(error)) from None
 
 
-People = Annotated[int, Option("--people", "-n", metavar="N", min=1, help="How many register at once.")]
-Keep = Annotated[bool, Option("--keep", help="Leave the platform running at the end, until Ctrl-C.")]
 Directory = Annotated[
     Path | None,
     Option(
