@@ -156,8 +156,10 @@ def _encode(raw: bytes) -> str:
 
 def _decode(text: str, prefix: str, size: int) -> bytes | None:
     """The payload; only the one spelling that `_encode` gives is accepted, in either letter case."""
+    if len(text) != len(prefix) + -(-size * 8 // 5) or not text.isascii():
+        return None  # before the case mapping: Unicode's makes an S of a long s, and an I of a dotless i
     head, body = text[: len(prefix)], text[len(prefix) :].upper()
-    if head.lower() != prefix.lower() or len(body) != -(-size * 8 // 5) or not body.isascii():
+    if head.lower() != prefix.lower():
         return None
     try:
         raw = base64.b32decode(body + "=" * (-len(body) % 8))
