@@ -110,9 +110,8 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
     "de": {
         "tagline": "Anmeldungen zu Veranstaltungen, gerecht und nie überbucht",
         "runs_here": "Hier läuft Veltrix",
-        "start_lead": "Dieser Server nimmt Anmeldungen entgegen. Jede wird in der Reihenfolge "
-        "entschieden, in der ",
-        "sie kam, und einmal beantwortet. Die Adresse der Veranstaltung hat Ihr Veranstalter.",
+        "start_lead": "Dieser Server nimmt Anmeldungen entgegen. Jede wird in der Reihenfolge entschieden, "
+        "in der sie kam, und einmal beantwortet. Die Adresse der Veranstaltung hat Ihr Veranstalter.",
         "for_organizers": "Für Veranstalter",
         "docs_link": "Die API lesen und ausprobieren",
         "openapi_link": "Die Beschreibung der API (OpenAPI)",
