@@ -21,10 +21,10 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: rich's takes 0.15 s to import, a half of what people notice
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("serve")(serving.serve)
-app.command("demo")(loading.demo)
-app.command("load")(loading.load)
-app.command("audit")(auditing.audit)
+app.command("serve", short_help="Run the whole platform here until Ctrl-C.")(serving.serve)
+app.command("demo", short_help="Show the whole platform at work, with a crowd.")(loading.demo)
+app.command("load", short_help="Let a crowd register, and check every answer.")(loading.load)
+app.command("audit", short_help="Compare the ledger with a replay of the log.")(auditing.audit)
 app.add_typer(keys.app, name="key")
 app.add_typer(configuring.app, name="config")
 
