@@ -27,6 +27,10 @@ _KEY = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 _TAG = re.compile(r"[a-zA-Z]{2,8}(?:-[a-zA-Z0-9]{1,8})*")
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
+# Names of the zone database that are no place: the machine's own zone, and clocks that count leap seconds.
+_NO_PLACE = re.compile(r"localtime$|posixrules$|Factory$|posix/|right/")
+_INSTANT_MAX_MS = 253_402_300_799_999
+"""The end of the year 9999: what ISO 8601 and RFC 3339 can write."""
 
 
 def check_spec(spec: EventSpec) -> list[Fault]:
@@ -65,11 +69,12 @@ def check_change(old: EventSpec, new: EventSpec, *, published: bool) -> list[Fau
                     "categories", f"{before.key!r} is missing", "keep it; close its window to stop its sale"
                 )
             )
-        elif after.pools != before.pools:
+            continue
+        if after.pools != before.pools:
             faults.append(
                 Fault(f"categories.{before.key}.pools", "are fixed once published", "add another category")
             )
-        elif after.currency != before.currency:
+        if after.currency != before.currency:
             faults.append(
                 Fault(f"categories.{before.key}.currency", "is fixed once published", "add another category")
             )
@@ -79,6 +84,7 @@ def check_change(old: EventSpec, new: EventSpec, *, published: bool) -> list[Fau
 def _check_text(name: str, text: Text, most: int) -> Iterator[Fault]:
     if not text.values:
         yield Fault(name, "is empty", "give the text in at least one language")
+        return
     if len(text.values) > limits.LANGUAGES_MAX:
         yield Fault(name, f"has {len(text.values)} languages", f"give at most {limits.LANGUAGES_MAX}")
     if text.default not in text.values:
@@ -106,6 +112,8 @@ def _check_identity(spec: EventSpec) -> Iterator[Fault]:
 
 def _check_times(spec: EventSpec) -> Iterator[Fault]:
     try:
+        if _NO_PLACE.match(spec.time_zone):
+            raise ValueError(spec.time_zone)
         ZoneInfo(spec.time_zone)
     except (ValueError, OSError, KeyError):
         yield Fault("time_zone", f"{spec.time_zone!r} is unknown", "use an IANA zone such as 'Europe/Berlin'")
@@ -118,6 +126,9 @@ def _check_times(spec: EventSpec) -> Iterator[Fault]:
             instants[name] = instant_ms(local, spec.time_zone)
         except (ValueError, OverflowError):
             yield Fault(name, f"{local!r} is no local time", "use YYYY-MM-DDTHH:MM without an offset")
+        else:
+            if not 0 <= instants[name] <= _INSTANT_MAX_MS:
+                yield Fault(name, f"{local!r} is out of range", "use a time from 1970 to 9999")
     if len(instants) == 2 and instants["ends_local"] <= instants["starts_local"]:
         yield Fault("ends_local", "is not after the start", "give a later end")
     if len(spec.windows) > limits.WINDOWS_MAX:
@@ -127,6 +138,8 @@ def _check_times(spec: EventSpec) -> Iterator[Fault]:
 
 
 def _check_window(name: str, window: Window) -> Iterator[Fault]:
+    if not all(0 <= instant <= _INSTANT_MAX_MS for instant in (window.opens_ms or 0, window.closes_ms or 0)):
+        yield Fault(name, "is out of range", "use times from 1970 to 9999")
     if window.opens_ms is not None and window.closes_ms is not None and window.closes_ms <= window.opens_ms:
         yield Fault(name, "closes before it opens", "give a later 'closes_at'")
 
@@ -199,6 +212,8 @@ def _check_form(form: Form) -> Iterator[Fault]:
                 f"{name}.choices", f"has {len(question.choices)}", f"use at most {limits.CHOICES_MAX}"
             )
         for key, label in question.choices.items():
+            if not 1 <= len(key) <= limits.SLUG_MAX_CHARS:
+                yield Fault(f"{name}.choices", f"{key!r} is no key", "use 1 to 64 characters")
             yield from _check_text(f"{name}.choices.{key}", label, limits.TEXT_MAX_CHARS)
 
 
@@ -221,8 +236,16 @@ def _check_rules(spec: EventSpec) -> Iterator[Fault]:
         )
     if len(spec.access_codes) > limits.ACCESS_CODES_MAX:
         yield Fault("access_codes", f"has {len(spec.access_codes)}", f"use at most {limits.ACCESS_CODES_MAX}")
+    if len({code.hash for code in spec.access_codes}) != len(spec.access_codes):
+        yield Fault("access_codes", "has a code twice", "give each code once, with all its uses")
     keys = {category.key for category in spec.categories}
     for index, code in enumerate(spec.access_codes):
+        if len(code.label) > limits.TEXT_MAX_CHARS:
+            yield Fault(
+                f"access_codes.{index}.label",
+                f"has {len(code.label)} characters",
+                f"use at most {limits.TEXT_MAX_CHARS}",
+            )
         if code.uses is not None and code.uses < 1:
             yield Fault(f"access_codes.{index}.uses", f"is {code.uses}", "use 1 or more, or leave it out")
         for key in code.categories:
