@@ -119,6 +119,7 @@ class Parts:
 
     async def plan(self) -> None:
         """Plan all that was published, and all pages of every fan-out."""
+        self.planner.sweep()
         while await self.planner.step():
             pass
         while await self.fan_outs.step():
@@ -191,7 +192,6 @@ class Stage:
             no_courtesy,
             self.clock,
         )
-        planner.sweep()
         return Parts(planner, fan_outs, dispatcher)
 
     async def ask(

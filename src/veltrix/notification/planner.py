@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from veltrix.domain import limits
@@ -110,8 +110,9 @@ class Planner:
 
     async def run(self) -> None:
         """Plan until stopped; errors are tried again, from the ledger."""
+        hints = self.feed.subscribe()  # before the first look into the ledger: nothing falls in between
         self.sweep()
-        listening = asyncio.create_task(self._listen(), name="notification/feed")
+        listening = asyncio.create_task(self._listen(hints), name="notification/feed")
         delay_s = limits.BACKOFF_MIN_S
         try:
             while not self._stopping:
@@ -242,14 +243,15 @@ class Planner:
         if planned.jobs:
             self.wake_fan_out()
 
-    async def _listen(self) -> None:
+    async def _listen(self, hints: AsyncIterator[Published]) -> None:
         while True:
             try:
-                async for published in self.feed.subscribe():
+                async for published in hints:
                     self.take(published)
             except Exception:
                 _log.exception("feed_failed")
             await asyncio.sleep(limits.BACKOFF_MAX_S)
+            hints = self.feed.subscribe()
 
     async def _wait(self) -> None:
         """For a hint; now and then the ledger is looked into without one, for those that were lost."""

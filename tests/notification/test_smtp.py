@@ -1,0 +1,240 @@
+"""Mail to a real SMTP server, in good days and bad ones."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.notification.letterbox import material, opened
+from tests.notification.mail_server import MailServer, certificate, serving
+from tests.notification.stage import SENDER, SIGNER, TEXTS
+from veltrix.adapters.smtp import Security, SmtpChannel
+from veltrix.domain.notices import NoticeKind
+from veltrix.notification.renderer import Renderer
+from veltrix.ports.channel import Attempt, Mail, Sent
+from veltrix.sealing import Person
+
+MAIL = Renderer(SENDER, SIGNER, TEXTS).mail(material(NoticeKind.CONFIRMED))
+
+
+def plain(content: bytes = b"Subject: x\r\n\r\nbody\r\n", recipient: str = "ada@example.org") -> Mail:
+    """A small mail."""
+    return Mail("ntc_" + "a" * 32, "no-reply@tickets.example", recipient, content)
+
+
+@asynccontextmanager
+async def channel_to(server: MailServer, security: Security = Security.NONE, **more):
+    """A channel to the server, closed at the end."""
+    channel = SmtpChannel("127.0.0.1", server.port, security, **more)
+    try:
+        yield channel
+    finally:
+        await channel.close()
+
+
+async def test_a_mail_arrives_as_it_was_written():
+    """Byte for byte, from and to whom the envelope says."""
+    async with serving(MailServer()) as server, channel_to(server) as channel:
+        assert await channel.send(MAIL) == Attempt(Sent.ACCEPTED)
+        [(sender, recipients, content, _)] = server.accepted
+        assert (sender, recipients) == ("no-reply@tickets.example", ["ada@example.org"])
+        assert content == MAIL.content
+        assert opened(content).message["to"] == "Ada Lovelace <ada@example.org>"
+
+
+async def test_lines_that_begin_with_a_dot_arrive():
+    """A dot at the beginning of a line is no end of the message."""
+    content = b".first\r\n\r\n.\r\n..\r\n.last"
+    async with serving(MailServer()) as server, channel_to(server) as channel:
+        assert (await channel.send(plain(content))).sent is Sent.ACCEPTED
+        assert server.accepted[0][2] == content + b"\r\n"
+
+
+async def test_connections_are_kept_and_bounded():
+    """Many mails at once share few connections, one after the other on each."""
+    async with serving(MailServer()) as server, channel_to(server, connections=3) as channel:
+        attempts = await asyncio.gather(*(channel.send(plain()) for _ in range(50)))
+        assert {attempt.sent for attempt in attempts} == {Sent.ACCEPTED}
+        assert len(server.accepted) == 50
+        assert server.connections <= 3
+
+
+async def test_starttls_and_login(tmp_path):
+    """The connection is encrypted and the login made before any mail."""
+    for_server, for_client = certificate(tmp_path)
+    async with (
+        serving(MailServer(), tls=for_server, login=True) as server,
+        channel_to(
+            server, Security.STARTTLS, username="tickets", password="secret", tls_context=for_client
+        ) as channel,
+    ):
+        assert await channel.send(plain()) == Attempt(Sent.ACCEPTED)
+        assert server.accepted[0][3] == {"tls": True, "login": True}
+
+
+async def test_tls_from_the_first_byte(tmp_path):
+    """A server that speaks TLS only is spoken to in TLS."""
+    for_server, for_client = certificate(tmp_path)
+    async with (
+        serving(MailServer(), tls=for_server, implicit=True) as server,
+        channel_to(server, Security.TLS, tls_context=for_client) as channel,
+    ):
+        assert await channel.send(plain()) == Attempt(Sent.ACCEPTED)
+
+
+async def test_no_mail_to_a_server_that_nobody_vouches_for(tmp_path):
+    """A certificate that does not verify ends the attempt before anything is said."""
+    for_server, _ = certificate(tmp_path)
+    async with (
+        serving(MailServer(), tls=for_server) as server,
+        channel_to(server, Security.STARTTLS) as channel,
+    ):
+        attempt = await channel.send(plain())
+        assert attempt.sent is Sent.NOT_SENT
+        assert server.accepted == []
+
+
+async def test_no_mail_in_clear_where_starttls_is_asked_for():
+    """A server without STARTTLS gets nothing, also when somebody in between took it away."""
+    async with serving(MailServer()) as server, channel_to(server, Security.STARTTLS) as channel:
+        assert (await channel.send(plain())).sent is Sent.NOT_SENT
+        assert server.accepted == []
+
+
+async def test_a_wrong_password_is_not_the_mails_fault(tmp_path):
+    """A refused login is for the operator to mend; the mail waits."""
+    for_server, for_client = certificate(tmp_path)
+    async with (
+        serving(MailServer(), tls=for_server, login=True) as server,
+        channel_to(
+            server, Security.STARTTLS, username="tickets", password="wrong", tls_context=for_client
+        ) as channel,
+    ):
+        attempt = await channel.send(plain())
+        assert attempt.sent is Sent.NOT_SENT
+        assert attempt.detail.startswith("connect: 535")
+    async with (
+        serving(MailServer(), tls=for_server, login=True) as server,
+        channel_to(server, Security.STARTTLS, tls_context=for_client) as channel,
+    ):
+        attempt = await channel.send(plain())
+        assert (attempt.sent, attempt.detail) == (Sent.NOT_SENT, "MAIL: 530 5.7.0")
+
+
+@pytest.mark.parametrize(
+    ("step", "answer", "sent", "detail"),
+    [
+        ("MAIL", "552 5.3.4 too big", Sent.REFUSED, "MAIL: 552 5.3.4"),
+        ("MAIL", "451 4.3.0 not now", Sent.NOT_SENT, "MAIL: 451 4.3.0"),
+        ("RCPT", "550 5.1.1 <ada@example.org> is unknown", Sent.REFUSED, "RCPT: 550 5.1.1"),
+        ("RCPT", "450 greylisted, ada@example.org", Sent.NOT_SENT, "RCPT: 450"),
+        ("RCPT", "421 4.3.2 going down", Sent.NOT_SENT, "RCPT: 421 4.3.2"),
+        ("DATA", "554 5.7.1 spam", Sent.REFUSED, "content: 554 5.7.1"),
+        ("DATA", "452 4.2.2 full", Sent.NOT_SENT, "content: 452 4.2.2"),
+        ("DATA", "421 4.3.2 going down", Sent.NOT_SENT, "content: 421 4.3.2"),
+    ],
+)
+async def test_what_a_server_says(step, answer, sent, detail):
+    """5xx is for good and 4xx for now, at each step; the detail has codes only. The next mail goes out."""
+    async with serving(MailServer(answers={step: answer})) as server, channel_to(server) as channel:
+        assert await channel.send(plain()) == Attempt(sent, detail)
+        assert server.accepted == []
+        server.answers.clear()
+        assert await channel.send(plain()) == Attempt(Sent.ACCEPTED)
+        assert len(server.accepted) == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "sent"), [("MAIL", Sent.NOT_SENT), ("RCPT", Sent.NOT_SENT), ("DATA", Sent.UNKNOWN)]
+)
+async def test_a_connection_that_is_lost(step, sent):
+    """Only between the final dot and its answer is it unknown whether the mail arrived."""
+    async with serving(MailServer(drop=step)) as server, channel_to(server) as channel:
+        assert (await channel.send(plain())).sent is sent
+        server.drop = ""
+        assert (await channel.send(plain())).sent is Sent.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("step", "sent"), [("MAIL", Sent.NOT_SENT), ("RCPT", Sent.NOT_SENT), ("DATA", Sent.UNKNOWN)]
+)
+async def test_a_server_that_hangs(step, sent):
+    """The attempt ends within its time-out, as what it then is."""
+    async with serving(MailServer(hang=step)) as server, channel_to(server, timeout_s=0.2) as channel:
+        assert (await channel.send(plain())).sent is sent
+
+
+async def test_waiting_for_a_connection_counts():
+    """Who finds every connection busy until the time-out was not sent, and says so."""
+    async with (
+        serving(MailServer(hang="MAIL")) as server,
+        channel_to(server, timeout_s=0.5, connections=1) as channel,
+    ):
+        first = asyncio.create_task(channel.send(plain()))
+        await server.reached.wait()
+        channel._timeout_s = 0.05
+        assert await channel.send(plain()) == Attempt(Sent.NOT_SENT, "every connection stayed busy")
+        server.release.set()
+        assert (await first).sent is Sent.ACCEPTED
+
+
+async def test_a_connection_that_was_closed_while_idle():
+    """Servers close what lies idle: the next mail takes a new connection and is sent once."""
+    async with serving(MailServer(closes=True)) as server, channel_to(server) as channel:
+        for _ in range(5):
+            assert (await channel.send(plain())).sent is Sent.ACCEPTED
+        assert len(server.accepted) == 5
+
+
+async def test_nobody_listens():
+    """A server that is down is a reason to try again."""
+    async with serving(MailServer()) as server:
+        port = server.port
+    channel = SmtpChannel("127.0.0.1", port, Security.NONE)
+    attempt = await channel.send(plain())
+    assert attempt.sent is Sent.NOT_SENT
+    assert attempt.detail.startswith("cannot connect")
+
+
+async def test_a_server_that_speaks_something_else():
+    """What answers with anything but SMTP is no mail server."""
+
+    async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    listening = await asyncio.start_server(http, "127.0.0.1", 0)
+    async with listening:
+        channel = SmtpChannel("127.0.0.1", listening.sockets[0].getsockname()[1], Security.NONE)
+        assert (await channel.send(plain())).sent is Sent.NOT_SENT
+
+
+async def test_addresses_beyond_ascii():
+    """A local part beyond ASCII goes out with SMTPUTF8, in the envelope and in the header."""
+    mail = Renderer(SENDER, SIGNER, TEXTS).mail(
+        material(NoticeKind.CONFIRMED, Person("Zoë", "zoë@bücher.example"))
+    )
+    async with serving(MailServer()) as server, channel_to(server) as channel:
+        assert await channel.send(mail) == Attempt(Sent.ACCEPTED)
+        assert server.accepted[0][1] == ["zoë@xn--bcher-kva.example"]
+        assert "zoë@xn--bcher-kva.example" in server.accepted[0][2].decode()
+
+
+@pytest.mark.parametrize("recipient", ["a@b\r\nDATA", "a@b\x00"])
+async def test_no_command_hides_in_an_address(recipient):
+    """A control character in an address is refused before it reaches the server."""
+    async with serving(MailServer()) as server, channel_to(server) as channel:
+        assert (await channel.send(plain(recipient=recipient))).sent is Sent.REFUSED
+        assert server.accepted == []
+
+
+async def test_a_closed_channel_sends_nothing():
+    """After closing, which may be said twice, a mail was surely not sent."""
+    async with serving(MailServer()) as server, channel_to(server) as channel:
+        assert (await channel.send(plain())).sent is Sent.ACCEPTED
+        await channel.close()
+        await channel.close()
+        assert (await channel.send(plain())).sent is Sent.NOT_SENT
