@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 
+FAILED = 22
 TIMED_OUT = 28
 
 
@@ -15,12 +16,14 @@ def parser() -> argparse.ArgumentParser:
     """The options that the documents may use; any other is an error."""
     known = argparse.ArgumentParser(prog="curl", allow_abbrev=False)
     known.add_argument("url")
+    known.add_argument("-f", dest="fail", action="store_true")
     for flag in ("-s", "-S", "-N"):
         known.add_argument(flag, action="store_true")
     known.add_argument("-X", dest="method")
     known.add_argument("-H", dest="headers", action="append", default=[])
     known.add_argument("-d", "--data-binary", dest="data")
     known.add_argument("-D", dest="head", type=Path)
+    known.add_argument("-o", dest="output", type=Path)
     known.add_argument("--max-time", dest="most_s", type=float)
     return known
 
@@ -36,10 +39,14 @@ def main(arguments: list[str]) -> int:
             httpx.Client(timeout=asked.most_s or 30.0, trust_env=False) as client,
             client.stream(method, asked.url, headers=headers, content=data) as answer,
         ):
+            if asked.fail and answer.status_code >= 400:
+                return FAILED
             if asked.head is not None:
                 lines = [f"{name}: {value}\r\n" for name, value in answer.headers.items()]
                 asked.head.write_text("".join(lines), encoding="utf-8")
-            for text in answer.iter_text():
+            if asked.output is not None:
+                asked.output.write_bytes(answer.read())
+            for text in answer.iter_text() if asked.output is None else ():
                 sys.stdout.write(text)
                 sys.stdout.flush()
     except httpx.TimeoutException:

@@ -25,6 +25,7 @@ from tests.e2e.running import Platform
 
 SAME = frozenset({"type", "title", "status", "refusal", "slug", "category", "name", "email", "key"})
 ANSWERS = (("json", "answer"), ("json", "lines"))
+METHODS = frozenset({"get", "post", "patch", "put", "delete"})
 TIMEOUT_S = 60.0
 README, API = pages.ROOT / "README.md", pages.DOCS / "api.md"
 
@@ -169,13 +170,20 @@ async def test_the_readme_does_what_it_says(platform, tmp_path):
 
 
 async def test_the_tour_of_the_api_does_what_it_says(platform, tmp_path):
-    """Every example of docs/api.md works in order, and answers as it is documented."""
+    """Every example of docs/api.md works in order, answers as documented, and no operation is left out."""
     variables = {"URL": platform.url, "KEY": await platform.key()}
     if shutil.which("curl") is None:
         variables |= with_stand_in(tmp_path)
     outputs = await run(API, platform, tmp_path, variables)
     assert unexpected(API, outputs) == []
     compare(API, outputs)
+    described = json.loads((tmp_path / "openapi.json").read_text(encoding="utf-8"))["paths"]
+    operations = {
+        f"{method.upper()} {path}" for path, each in described.items() for method in METHODS & each.keys()
+    }
+    table = pages.section(pages.read(API), "Every operation")
+    assert [pages.code(row[0]) for row in pages.rows(table) if pages.code(row[0]) not in operations] == []
+    assert operations - {pages.code(row[0]) for row in pages.rows(table)} == set()
 
 
 def test_the_stand_in_knows_every_option():
