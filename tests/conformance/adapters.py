@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import pytest
 
+from tests.conformance.served_smtp import ServedSmtp
 from veltrix.adapters.memory import (
     MemoryAccess,
     MemoryCoordinator,
@@ -20,6 +21,7 @@ from veltrix.adapters.memory import (
     MemoryReplies,
     MemoryVault,
 )
+from veltrix.adapters.spool import Spool
 from veltrix.adapters.sqlite import (
     SqliteAccess,
     SqliteCoordinator,
@@ -152,8 +154,21 @@ ACCESS: dict[str, Entry[Access]] = {
     "memory": _in_memory(MemoryAccess),
     "sqlite": _in_file(SqliteAccess.open, "access.db"),
 }
+
+
+async def _spool(directory: Path) -> Channel:
+    return Spool(directory / "spool")
+
+
+async def _synced_spool(directory: Path) -> Channel:
+    return Spool(directory / "spool", sync=True)
+
+
 CHANNELS: dict[str, Entry[Channel]] = {
     "memory": _in_memory(MemoryMailbox),
+    "spool": Entry(_spool),
+    "spool, synced": Entry(_synced_spool),
+    "smtp": Entry(ServedSmtp.open),
 }
 FEEDS: dict[str, Callable[[], Feed]] = {"memory": MemoryFeed}
 REPLIES: dict[str, Callable[[], Replies]] = {"memory": MemoryReplies}

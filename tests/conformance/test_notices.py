@@ -205,6 +205,17 @@ async def test_the_erased_are_told_nothing_more(notices: Subject[Notices]):
     ]
 
 
+async def test_an_erasure_is_repeatable_where_the_inbox_stands(notices: Subject[Notices]):
+    """Recorded without moving the inbox, from its very start too, it gives all their ids each time."""
+    assert await notices.it.record(0, 0, 0, Planned(erased=[("evt", "anna")])) == []
+    await plan(notices.it, notice(1))
+    for _ in range(2):
+        assert await notices.it.record(0, 1, 1, Planned(erased=[("evt", "anna")])) == [notice(1).id]
+        assert await notices.it.position(0) == 1
+    with pytest.raises(Fenced):
+        await notices.it.record(0, 0, 0, Planned(erased=[("evt", "anna")]))
+
+
 async def test_jobs_fan_out_page_by_page(notices: Subject[Notices]):
     """A page's notices and the job's new place are recorded together; the end removes it."""
     job = FanOut(0, 7, "org", "evt", "event.cancelled", trace="t")

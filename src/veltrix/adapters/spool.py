@@ -12,19 +12,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from veltrix.domain.identifiers import NOTICE, is_id
 from veltrix.ports.channel import Attempt, Mail, Sent
 from veltrix.ports.errors import Unavailable
 
 SUFFIX: Final = ".eml"
 _PARTIAL: Final = ".partial"
 _GROUP_MAX: Final = 256
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _ACCEPTED: Final = Attempt(Sent.ACCEPTED)
 
 
@@ -55,7 +56,7 @@ class Spool:
         """Write the file; a full disk or a missing directory is `not_sent`."""
         if self._closed:
             return Attempt(Sent.NOT_SENT, "the spool is closed")
-        if not is_id(NOTICE, mail.notice):
+        if not _FILE_NAME.fullmatch(mail.notice):
             return Attempt(Sent.REFUSED, "the notice's id cannot name a file")
         done: asyncio.Future[Attempt] = asyncio.get_running_loop().create_future()
         self._waiting.append((mail, done))
@@ -73,7 +74,7 @@ class Spool:
             if mail.notice in forgotten and not done.done():
                 done.set_result(Attempt(Sent.NOT_SENT, "forgotten before it was written"))
         self._waiting = [each for each in self._waiting if each[0].notice not in forgotten]
-        paths = [str(self.path(notice)) for notice in notices if is_id(NOTICE, notice)]
+        paths = [str(self.path(notice)) for notice in notices if _FILE_NAME.fullmatch(notice)]
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(self._writer, _erase_group, str(self._directory), paths)

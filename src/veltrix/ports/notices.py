@@ -97,6 +97,7 @@ class Notices(Protocol):
 
         Notices that exist already are kept as they are. `erased` (event, person): their open notices
         become suppressed; returns the ids of all of theirs, so that spools can forget them.
+        With `upto_seq` equal to `after_seq` the inbox stays: an erasure is carried out before it is passed.
         Raises `Fenced` when the inbox is not at `after_seq`.
         """
         ...
