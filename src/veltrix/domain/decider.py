@@ -155,6 +155,9 @@ def _repeated(
     state: PartitionState, envelope: Envelope, offset: int, now_ms: int, before: Decision
 ) -> Decision:
     same = before.fingerprint == envelope.fingerprint
+    key_id = envelope.box.key_id if envelope.box else None
+    if key_id == before.key_id:
+        key_id = None  # a record that was appended twice; its key is in use, and the first decision keeps it
     return Decision(
         partition=state.partition,
         offset=offset,
@@ -167,7 +170,7 @@ def _repeated(
         event=envelope.event or before.event,
         subject=before.subject,
         person=envelope.person,
-        key_id=envelope.box.key_id if envelope.box else None,
+        key_id=key_id,
         fingerprint=envelope.fingerprint,
         original=before.offset,
     )

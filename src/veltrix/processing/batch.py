@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from veltrix.domain.commands import ChangeEvent, Envelope
 from veltrix.domain.decider import Judgement, RulesUnknown, judge, refuse_record
 from veltrix.domain.facts import Fact, FactKind, NumberedFact
+from veltrix.domain.identifiers import partition_of
 from veltrix.domain.outcomes import Refusal
+from veltrix.domain.seating import promotions
 from veltrix.domain.state import EventState, Needs, PartitionState, collect_needs, is_waiting
 from veltrix.ports.feed import Reply
 from veltrix.ports.ledger import Changes, EventRow, Loaded, PoolRow, Term
@@ -82,8 +84,13 @@ def needs_of(state: PartitionState, entries: Sequence[Entry]) -> Needs:
 
 
 def merge(state: PartitionState, entries: Sequence[Entry], loaded: Loaded) -> None:
-    """Put what was loaded where decisions look for it."""
-    state.events.update(loaded.events)
+    """Put what was loaded where decisions look for it.
+
+    An event of another partition has another owner: for this one it does not exist.
+    """
+    for event_id, event in loaded.events.items():
+        ours = event is not None and partition_of(event_id) == state.partition
+        state.events[event_id] = event if ours else None
     state.decided.update(loaded.decided)
     state.slugs.update(loaded.slugs)
     for (event_id, person), has in loaded.people.items():
@@ -123,6 +130,7 @@ def decide_batch(
     outcome = Outcome(changes)
     touched: dict[str, EventState] = {}
     changed: dict[str, EventState] = {}
+    due: dict[str, Continuation] = {}
     for index, entry in enumerate(entries):
         first_seq = state.next_seq
         offset = entry.record.offset
@@ -137,7 +145,8 @@ def decide_batch(
             _touch(state, fact, touched, changed)
         if judgement.more:
             decision = judgement.decision
-            outcome.continuations.append(Continuation(decision.organizer, decision.event, offset))
+            due[decision.event] = Continuation(decision.organizer, decision.event, offset)
+    outcome.continuations = [each for each in due.values() if _goes_on(state, each)]
     changes.new_offset = state.next_offset
     changes.log_time_ms = state.log_time_ms
     changes.rules_version = state.rules_version
@@ -180,6 +189,12 @@ def _judge(state: PartitionState, entry: Entry, quarantine: str | None) -> Judge
     if quarantine is not None:
         return refuse_record(state, record.offset, Refusal.QUARANTINED, quarantine, entry.said)
     return judge(state, entry.said, record.offset, record.append_ms)
+
+
+def _goes_on(state: PartitionState, continuation: Continuation) -> bool:
+    """Whether promotions are still due at the end of the batch, in which others may have followed."""
+    event = state.events[continuation.event]
+    return event is not None and bool(promotions(event, state.log_time_ms, 1))
 
 
 def _number(outcome: Outcome, entry: Entry, judgement: Judgement, first_seq: int) -> None:
