@@ -64,7 +64,7 @@ class MailServer:
             login = {"tls": session.ssl is not None, "login": session.authenticated}
             self.accepted.append((envelope.mail_from or "", list(envelope.rcpt_tos), content, login))
         if self.closes:
-            asyncio.get_running_loop().call_soon(server.transport.close)
+            asyncio.get_running_loop().call_soon(transport_of(server).close)
         return said
 
     async def _say(self, step: str, server: SMTP) -> str:
@@ -72,8 +72,14 @@ class MailServer:
             self.reached.set()
             await self.release.wait()
         if self.drop == step:
-            server.transport.abort()
+            transport_of(server).abort()
         return self.answers.get(step, "250 2.0.0 fine")
+
+
+def transport_of(server: SMTP) -> asyncio.Transport:
+    """The connection of one session."""
+    assert isinstance(server.transport, asyncio.Transport)
+    return server.transport
 
 
 def authenticator(
@@ -119,7 +125,7 @@ async def serving(
         tasks = []
         for each in protocols:
             if each.transport is not None:
-                each.transport.abort()
+                transport_of(each).abort()
             if each._handler_coroutine is not None:
                 each._handler_coroutine.cancel()  # one whose handshake failed would wait for minutes
                 tasks.append(each._handler_coroutine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,7 @@ from veltrix.notification.attempts import delay_ms
 from veltrix.observability.logging import captured
 from veltrix.ports.channel import Attempt, Mail, Sent
 from veltrix.ports.errors import Unavailable
-from veltrix.ports.notices import Notice, NoticeStatus, Planned
+from veltrix.ports.notices import NoticeStatus, Planned
 
 
 class Meters:
@@ -227,7 +228,8 @@ async def test_one_failing_text_does_not_stop_the_others(stage, monkeypatch):
             """Fail for one person."""
             if material.person.name == "Ada":
                 raise ZeroDivisionError("Ada Lovelace")
-            return write(material)
+            mail: Mail = write(material)
+            return mail
 
     parts.dispatcher.renderer = Failing()
     with captured() as lines:
@@ -310,17 +312,11 @@ async def test_no_reminder_of_a_hold_of_a_cancelled_event(stage):
     await stage.publish()
     await stage.parts().plan()
     notice, *_ = (await stage.notices.of_registration(ada.id))[0]
-    expired = Notice(**{**fields(notice), "id": "ntc_" + "f" * 32, "kind": NoticeKind.EXPIRED.value})
-    expired.recipient = "other"
+    expired = replace(notice, id="ntc_" + "f" * 32, kind=NoticeKind.EXPIRED.value, recipient="other")
     await stage.notices.record(0, stage.facts[-1].seq, stage.facts[-1].seq, Planned([expired]))
     await stage.parts().dispatch()
     statuses = {notice.kind: status for notice, status, _, _ in await stage.notices.of_registration(ada.id)}
     assert statuses["expired"] is NoticeStatus.SUPPRESSED
-
-
-def fields(notice: Notice) -> dict[str, object]:
-    """A notice's fields by name."""
-    return {name: getattr(notice, name) for name in Notice.__dataclass_fields__}
 
 
 class Slow(MemoryMailbox):
@@ -433,6 +429,7 @@ async def test_results_are_kept_until_they_are_recorded():
         await parts.dispatcher.flush()
     await parts.dispatch()
     assert (await stage.only(ada))[1] is NoticeStatus.ACCEPTED
+    assert isinstance(stage.mailbox, MemoryMailbox)
     assert len(stage.mailbox.tries) == 1
 
 

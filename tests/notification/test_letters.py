@@ -236,12 +236,12 @@ def test_an_entry_in_the_calendar():
     assert first is not None
     assert last is not None
     assert first["uid"] == last["uid"] == REGISTRATION
-    assert (int(first["sequence"]), int(last["sequence"])) == (42, 43)
+    assert (first.sequence, last.sequence) == (42, 43)
     assert first["summary"] == "Herbsttagung & Messe"
     assert first["location"] == "Alte Brauerei, Halle 3"
     assert first.start == datetime(2027, 10, 1, 8, tzinfo=UTC)
     assert first.end == datetime(2027, 10, 1, 16, tzinfo=UTC)
-    assert first["dtstamp"].dt == datetime.fromtimestamp(NOW_MS // 1000, UTC)
+    assert first.stamp == datetime.fromtimestamp(NOW_MS // 1000, UTC)
     assert first["organizer"] == "mailto:no-reply@tickets.example"
     assert first["attendee"] == "mailto:anna@example.org"
     assert first["attendee"].params["CN"] == "Anna Müller"

@@ -265,24 +265,25 @@ class Counting(MemoryLedger):
 
 async def test_hints_without_a_gap_need_no_ledger():
     """What the feed brings in sequence is planned as it is; a gap is read from the ledger."""
-    stage = await Stage(ledger=Counting()).begin()
+    ledger = Counting()
+    stage = await Stage(ledger=ledger).begin()
     parts = stage.parts()
     event = await stage.event()
     first = await stage.register(event, "Ada")
     await stage.publish()
     await parts.plan()
-    reads = stage.ledger.reads
+    reads = ledger.reads
     second = await stage.register(event, "Bob")
     parts.planner.take(stage.hint(stage.facts[-1:]))
     while await parts.planner.step():
         pass
-    assert stage.ledger.reads == reads
+    assert ledger.reads == reads
     third, fourth = await stage.register(event, "Eve"), await stage.register(event, "Fay")
     await stage.publish()
     parts.planner.take(stage.hint(stage.facts[-1:]))
     while await parts.planner.step():
         pass
-    assert stage.ledger.reads > reads
+    assert ledger.reads > reads
     for registration in (first, second, third, fourth):
         assert [kind for kind, _ in await stage.told(registration)] == ["confirmed"]
 

@@ -29,7 +29,7 @@ class NotificationSettings:
         """The sender, taken apart. Raises `ValueError` for what cannot stand in a mail."""
         name, found = parseaddr(self.sender)
         checked = address(found)
-        if checked is None:
+        if checked is None or not self.sender.isprintable():
             raise ValueError(f"{self.sender!r} is no sender of mail; write it like 'Name <name@example.org>'")
         answers = None
         if self.reply_to is not None:
