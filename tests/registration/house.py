@@ -26,6 +26,7 @@ from veltrix.adapters.system import SystemClock, SystemEntropy
 from veltrix.domain.credentials import Signer
 from veltrix.observability.metrics import NullMetrics
 from veltrix.ports.access import Scope
+from veltrix.ports.log import LogRecord
 from veltrix.processing.service import ProcessingService
 from veltrix.registration.access import new_api_key
 from veltrix.registration.service import RegistrationService
@@ -63,12 +64,20 @@ def person(name: str = "Ada", seats: int = 1, category: str = "std", **more: Any
     }
 
 
+class QuickLog(MemoryLog):
+    """A log whose readers look up often, so that processing stops at once."""
+
+    async def read(self, partition: int, offset: int, max_records: int, wait_s: float) -> list[LogRecord]:
+        """As the log reads, but never waits long."""
+        return await super().read(partition, offset, max_records, min(wait_s, 0.01))
+
+
 class House:
     """The services with their ports, and clients for them."""
 
     def __init__(self, settings: Settings = QUICK, partitions: int = 1, **changes: Any) -> None:
         self.clock, self.entropy = SystemClock(), SystemEntropy()
-        self.log = changes.pop("log", None) or MemoryLog(partitions, clock=self.clock)
+        self.log = changes.pop("log", None) or QuickLog(partitions, clock=self.clock)
         self.ledger = MemoryLedger()
         self.vault = changes.pop("vault", None) or MemoryVault()
         self.feed, self.replies = MemoryFeed(), changes.pop("replies", None) or MemoryReplies()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -62,11 +62,13 @@ class QuestionView(NamedTuple):
 
 
 class CategoryView(NamedTuple):
-    """A kind of ticket in one language."""
+    """A kind of ticket in one language; `free` seats are left of it, as its scarcest pool has it."""
 
     key: str
     title: str
     price: str
+    pools: tuple[str, ...]
+    free: int
 
 
 class EventPageView(NamedTuple):
@@ -80,7 +82,6 @@ class EventPageView(NamedTuple):
     when: str
     categories: list[CategoryView]
     on_sale: list[CategoryView]
-    pools: Sequence[PoolView]
     waiting: int
     waitlist: bool
     closed: str
@@ -127,6 +128,7 @@ def event_view(
     spec = event.spec
     text = TEXTS[language]
     on_sale = [each for each in spec.categories if each.window is None or each.window.contains(now_ms)]
+    free = {pool.key: pool.free for pool in pools}
     closed = ""
     if event.status is not EventStatus.OPEN:
         closed = text[f"not_open_{event.status.value}"]
@@ -139,9 +141,8 @@ def event_view(
         description=paragraphs(spec.description.best(language)) if spec.description else [],
         venue=spec.venue.best(language) if spec.venue else "",
         when=span_text(spec, language),
-        categories=[_category(each, language) for each in spec.categories],
-        on_sale=[_category(each, language) for each in on_sale],
-        pools=pools,
+        categories=[_category(each, language, free) for each in spec.categories],
+        on_sale=[_category(each, language, free) for each in on_sale],
         waiting=waiting,
         waitlist=spec.waitlist is not None,
         closed=closed,
@@ -227,9 +228,10 @@ def qr_code(text: str) -> str:
     return drawn.getvalue().decode()
 
 
-def _category(category: Category, language: str) -> CategoryView:
+def _category(category: Category, language: str, free: Mapping[str, int]) -> CategoryView:
     price = price_text(category.price_minor, category.currency, language)
-    return CategoryView(category.key, category.title.best(language), price)
+    least = min((free.get(pool, 0) for pool in category.pools), default=0)
+    return CategoryView(category.key, category.title.best(language), price, category.pools, least)
 
 
 def _questions(spec: EventSpec, scope: QuestionScope, language: str) -> list[QuestionView]:
@@ -319,10 +321,7 @@ def group_operations(description: dict[str, Any]) -> list[tuple[str, list[dict[s
                     "bodies": bodies,
                     "rows": min(24, max((body["example"].count("\n") + 2 for body in bodies), default=3)),
                     "answers": [
-                        {
-                            "status": status,
-                            "lines": answer["description"].replace("- `", "").replace("`:", ":").split("\n"),
-                        }
+                        {"status": status, "lines": answer["description"].replace("- `", "`").split("\n")}
                         for status, answer in each["responses"].items()
                     ],
                     "streams": any(parameter["name"] == "Last-Event-ID" for parameter in each["parameters"]),

@@ -6,11 +6,13 @@ They need no script and nothing from elsewhere. Looking at one changes nothing: 
 from __future__ import annotations
 
 import hashlib
+import re
 from importlib.resources import files
 from typing import Any, Final
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from veltrix.domain.commands import Actor, Cancel, Command, ConfirmHold
 from veltrix.domain.event import EventStatus
@@ -74,6 +76,7 @@ class Pages:
         self._tags = {
             name: hashlib.sha256(content).hexdigest()[:12] for name, content in self._assets.items()
         }
+        self._environment.filters["marked"] = marked
         self._environment.globals["asset"] = lambda name: f"/assets/{name}?v={self._tags[name]}"
         self.description = b""
         self._groups: list[tuple[str, list[dict[str, Any]]]] = []
@@ -292,3 +295,8 @@ class Pages:
 
     def _new_key(self) -> str:
         return self._core.chance.token(16).hex()
+
+
+def marked(text: str) -> Markup:
+    """A text in which `this` is code."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - it was escaped

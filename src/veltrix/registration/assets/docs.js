@@ -1,5 +1,6 @@
 // The page to try the API: sends what its forms say, and shows what comes back.
 const key = document.getElementById("key");
+key.form.addEventListener("submit", (event) => event.preventDefault());
 
 function requestOf(form) {
   let path = form.dataset.path;

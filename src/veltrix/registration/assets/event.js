@@ -6,18 +6,15 @@ const RETRIES = 8;
 let retries = 0;
 
 function watchSeats() {
-  const list = document.getElementById("pools");
+  const list = document.getElementById("left");
   if (!list || !("EventSource" in window)) return;
   const source = new EventSource(list.dataset.stream);
   source.addEventListener("seats", (event) => {
     const seats = JSON.parse(event.data);
-    for (const pool of seats.pools) {
-      const item = [...list.children].find((each) => each.dataset.pool === pool.key);
-      if (!item) continue;
-      item.querySelector(".left").textContent = pool.free > 0 ? fill(list.dataset.left, pool) : list.dataset.none;
-      const bar = item.querySelector("progress");
-      bar.max = Math.max(pool.capacity, 1);
-      bar.value = pool.taken;
+    const freeOf = Object.fromEntries(seats.pools.map((pool) => [pool.key, pool.free]));
+    for (const item of list.children) {
+      const free = Math.min(...item.dataset.pools.split(" ").map((pool) => freeOf[pool] ?? 0));
+      item.querySelector(".left").textContent = free > 0 ? fill(list.dataset.left, { free }) : list.dataset.none;
     }
     document.getElementById("waiting").textContent = seats.waiting ? fill(list.dataset.waiting, { count: seats.waiting }) : "";
   });
