@@ -141,7 +141,7 @@ def _show(platform: LocalPlatform, people: int, console: Console) -> Shown:
         f"the last was there {last_mail_s:.1f} s after the first request",
     )
     began_s = time.monotonic()
-    audit = json.loads(platform.ask("audit", "--json", check=False).stdout or "{}")
+    audit = _audit(platform)
     _say(
         console,
         "Audited",
@@ -158,6 +158,16 @@ def _show(platform: LocalPlatform, people: int, console: Console) -> Shown:
         untold=list(untold(report.history, spooled)),
         audit=audit,
     )
+
+
+def _audit(platform: LocalPlatform) -> dict[str, Any]:
+    """What `veltrix audit` says, while the platform serves."""
+    done = platform.ask("audit", "--json", check=False)
+    try:
+        said: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        return {"verdict": "no verdict", "reason": done.stderr.strip() or f"exit code {done.returncode}"}
+    return said
 
 
 async def _notices(platform: LocalPlatform, key: str, report: LoadReport, watcher: Watcher) -> dict[str, int]:

@@ -37,33 +37,6 @@ class Finding:
     examples: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class Asked:
-    """All attempts under one key and body: one command, whatever the number of requests."""
-
-    first: Attempt
-    attempts: list[Attempt]
-
-    @property
-    def decided(self) -> Attempt | None:
-        """The attempt whose decision was read first."""
-        return next((each for each in self.attempts if each.answer is not None), None)
-
-
-def commands_of(history: History) -> dict[str, Asked]:
-    """The commands by key; a used key with another body is no command."""
-    commands: dict[str, Asked] = {}
-    for attempt in history.attempts:
-        if attempt.kind is Kind.OTHER_BODY:
-            continue
-        known = commands.get(attempt.key)
-        if known is None:
-            commands[attempt.key] = Asked(attempt, [attempt])
-        else:
-            known.attempts.append(attempt)
-    return commands
-
-
 def oversold_in_ledger(history: History) -> Iterator[str]:
     """No pool has more seats taken than it has."""
     if history.ledger is None:
@@ -79,7 +52,7 @@ def oversold_in_answers(history: History) -> Iterator[str]:
     terms = history.terms
     given: Counter[str] = Counter()
     given_back = {each.target for each in history.attempts if each.kind is Kind.CANCEL}
-    for asked in commands_of(history).values():
+    for asked in history.commands.values():
         answer = asked.decided.answer if asked.decided is not None else None
         if answer is not None and answer.status == "confirmed" and answer.registration not in given_back:
             for seat in answer.seats:
@@ -111,7 +84,7 @@ def _taken(history: History) -> Counter[str]:
 
 def answers_differ(history: History) -> Iterator[str]:
     """The same request twice has the same answer."""
-    for asked in commands_of(history).values():
+    for asked in history.commands.values():
         decided = [each for each in asked.attempts if each.answer is not None]
         for other in decided[1:]:
             if other.answer != decided[0].answer:
@@ -134,7 +107,7 @@ def people_doubled(history: History) -> Iterator[str]:
         return
     may_have: Counter[str] = Counter()
     ours: set[str] = set()
-    for asked in commands_of(history).values():
+    for asked in history.commands.values():
         email, decided = asked.first.email.casefold(), asked.decided
         ours.add(email)
         if asked.first.kind in _REGISTERS and not (decided and decided.outcome is Outcome.REFUSED):
@@ -157,7 +130,7 @@ def seats_doubled(history: History) -> Iterator[str]:
     """A seat's number belongs to one registration."""
     owner: dict[int, str] = {}
     claims = [(row.id, row.seats) for row in history.ledger or ()]
-    for asked in commands_of(history).values():
+    for asked in history.commands.values():
         decided = asked.decided
         if decided is not None and decided.answer is not None and asked.first.kind in _REGISTERS:
             claims.append((decided.answer.registration, decided.answer.seats))
@@ -174,7 +147,7 @@ def lost(history: History) -> Iterator[str]:
         return
     rows = {row.id: row for row in history.ledger}
     cancels = {each.target: each for each in history.attempts if each.kind is Kind.CANCEL}
-    for asked in commands_of(history).values():
+    for asked in history.commands.values():
         attempt = asked.decided
         if attempt is None or attempt.answer is None or attempt.answer.refusal:
             continue
@@ -211,7 +184,7 @@ def arrivals_apart(history: History) -> Iterator[str]:
     """An arrival number belongs to one command; an event has one partition."""
     owner: dict[int, str] = {}
     partitions: set[int] = set()
-    for key, asked in commands_of(history).items():
+    for key, asked in history.commands.items():
         answer = asked.decided.answer if asked.decided is not None else None
         if answer is None:
             continue
@@ -229,7 +202,7 @@ def arrivals_apart(history: History) -> Iterator[str]:
 def against_the_clock(history: History) -> Iterator[str]:
     """An answer that was read before another request was sent: then its arrival number is the lower one."""
     known: list[tuple[int, int, int, Attempt]] = []
-    for asked in commands_of(history).values():
+    for asked in history.commands.values():
         answer = asked.decided.answer if asked.decided is not None else None
         read = [each.received_ns for each in asked.attempts if each.received_ns is not None and each.answer]
         if answer is not None and read:
@@ -251,7 +224,7 @@ def overtaken(history: History) -> Iterator[str]:
     """Nobody gets what an earlier party of the same need was denied, unless something was freed since."""
     cancels = [each for each in history.attempts if each.kind is Kind.CANCEL]
     freed_unseen = not history.terms.exclusive or any(each.answer is None for each in cancels)
-    decided = [asked.decided for asked in commands_of(history).values()]
+    decided = [asked.decided for asked in history.commands.values()]
     known = [(each.answer.offset, each) for each in decided if each is not None and each.answer]
     known.sort(key=lambda each: each[0])
     denied: dict[tuple[str, ...], tuple[int, Attempt]] = {}

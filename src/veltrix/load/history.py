@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 
 class Kind(StrEnum):
@@ -141,7 +142,19 @@ class PoolRow:
     free: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class Asked:
+    """All attempts under one key and body: one command, whatever the number of requests.
+
+    `decided` is the attempt whose decision is known first, in the order of sending.
+    """
+
+    first: Attempt
+    attempts: list[Attempt]
+    decided: Attempt | None = None
+
+
+@dataclass(frozen=True)
 class History:
     """All of it. `ledger` and `pools` are None when there was no key to read them with."""
 
@@ -149,3 +162,18 @@ class History:
     attempts: tuple[Attempt, ...]
     ledger: tuple[Row, ...] | None = None
     pools: tuple[PoolRow, ...] | None = None
+
+    @cached_property
+    def commands(self) -> dict[str, Asked]:
+        """The commands by key; a used key with another body is no command."""
+        commands: dict[str, Asked] = {}
+        for attempt in self.attempts:
+            if attempt.kind is Kind.OTHER_BODY:
+                continue
+            asked = commands.get(attempt.key)
+            if asked is None:
+                asked = commands[attempt.key] = Asked(attempt, [])
+            asked.attempts.append(attempt)
+            if asked.decided is None and attempt.answer is not None:
+                asked.decided = attempt
+        return commands

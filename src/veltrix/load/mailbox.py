@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from veltrix.load.checker import commands_of
 from veltrix.load.client import Asker, ClientError
 from veltrix.load.history import Attempt, History, Kind, Outcome
 from veltrix.load.watch import Watcher
@@ -37,7 +36,7 @@ def owed(history: History) -> dict[str, Owed]:
     """By address, lower case: one for the decision, one for a promotion, one for a cancellation."""
     status = {row.id: row.status for row in history.ledger or ()}
     known: dict[str, Owed] = {}
-    for asked in commands_of(history).values():
+    for asked in history.commands.values():
         answer = asked.decided.answer if asked.decided is not None else None
         if answer is None or answer.refusal:
             continue

@@ -20,7 +20,6 @@ from veltrix.load.plan import Script
 EXIT_PASS: Final = 0
 EXIT_FAIL: Final = 1
 EXIT_UNUSABLE: Final = 3
-_WIDTH_MIN: Final = 96
 _STYLES: Final = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow"}
 
 
@@ -93,7 +92,7 @@ def print_report(report: LoadReport, console: Console) -> None:
 
 def print_table(report: LoadReport, console: Console) -> None:
     """The table, and what was found."""
-    console.print(_table(report), width=max(console.width, _WIDTH_MIN))
+    console.print(_table(report))
     for finding in report.findings:
         for example in finding.examples:
             console.print(Text(f"  {finding.check}: {example}", style="red"))
@@ -174,6 +173,9 @@ def _spread(latency: Latency | None) -> list[str]:
 
 
 def _ms(value: float) -> str:
+    """At most five characters, so that the table fits a terminal of 80."""
+    if value >= 9_999.5:
+        return f"{value / 1_000:.0f} s" if value >= 99_950 else f"{value / 1_000:.1f}s"
     return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
