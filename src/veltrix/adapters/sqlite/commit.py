@@ -13,6 +13,7 @@ from veltrix.adapters.sqlite.schema import (
     registration_row,
     seat_rows,
 )
+from veltrix.adapters.sqlite.writer import Work, insert_rows
 from veltrix.domain.event import Event
 from veltrix.domain.registration import Registration
 from veltrix.ports.errors import Fenced, Rejected
@@ -56,7 +57,8 @@ UPDATE registrations SET exclusive = 3 WHERE exclusive = 1 AND id IN (SELECT val
 _REGISTRATION: Final = """
 INSERT INTO registrations (id, partition, event, arrival, status, person, active_seats, hold_number,
                            hold_deadline_ms, hold_ends_ms, exclusive, snapshot)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_REGISTRATION_AGAIN: Final = """
 ON CONFLICT (id) DO UPDATE SET
     status = excluded.status, person = excluded.person, active_seats = excluded.active_seats,
     hold_number = excluded.hold_number, hold_deadline_ms = excluded.hold_deadline_ms,
@@ -70,32 +72,50 @@ WHERE event = excluded.event AND arrival = excluded.arrival
 _SEAT: Final = """
 INSERT INTO seats (event, number, registration, status, category, price_minor, currency, holder,
                    checked_in_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_SEAT_AGAIN: Final = """
 ON CONFLICT (event, number) DO UPDATE SET
     status = excluded.status, category = excluded.category, price_minor = excluded.price_minor,
     currency = excluded.currency, holder = excluded.holder, checked_in_ms = excluded.checked_in_ms
 WHERE registration = excluded.registration
 """
-_DECISION: Final = f"INSERT INTO decisions VALUES ({', '.join('?' * 18)})"
-_FACT: Final = "INSERT INTO facts VALUES (?, ?)"
+_DECISION: Final = "INSERT INTO decisions"
+_FACT: Final = "INSERT INTO facts"
 
 
 def write_batch(
     connection: sqlite3.Connection, changes: Changes, written: Mapping[str, Event], now_ms: int
-) -> None:
-    """Run all of a batch's statements in the open transaction, the fence first.
+) -> Work:
+    """Run a batch's first statements in the open transaction, the fence before all; returns the rest.
 
-    `written` has events as they stand in the table; what is identical is not written again. `now_ms` is the
-    ledger's clock. Raises `Fenced`, `Rejected` or `sqlite3.Error`; the caller rolls back.
+    What it returns inserts the rows that make up the bulk, and is to be run before the COMMIT. `written`
+    has events as they stand in the table; what is identical is not written again. `now_ms` is the ledger's
+    clock. Both raise `Fenced`, `Rejected` or `sqlite3.Error`; the caller rolls back.
     """
     _fence(connection, changes)
     strict = _strict_events(connection, changes, written)
     _write_events(connection, changes, written)
     _write_pools(connection, changes)
-    _write_registrations(connection, changes, strict, now_ms)
-    connection.executemany(_DECISION, map(decision_row, changes.decisions))
-    shifted = changes.partition << 48
-    connection.executemany(_FACT, [(shifted | fact.seq, encode_fact(fact)) for fact in changes.facts])
+    again = [each.id for each in changes.registrations if each.version > 1]
+    if again:
+        connection.execute(_LIFT_EXCLUSIVE, (encode_plain(again).decode(),))
+    partition, shifted = changes.partition, changes.partition << 48
+    registrations = [
+        registration_row(partition, each, strict[each.event], now_ms) for each in changes.registrations
+    ]
+    seats = _seats(changes.registrations)
+    decisions = [decision_row(decision) for decision in changes.decisions]
+    facts = [(shifted | fact.seq, encode_fact(fact)) for fact in changes.facts]
+
+    def insert(connection: sqlite3.Connection) -> None:
+        if insert_rows(connection, _REGISTRATION, registrations, _REGISTRATION_AGAIN) != len(registrations):
+            raise Rejected("a registration changed its event or its arrival number")
+        if insert_rows(connection, _SEAT, seats, _SEAT_AGAIN) != len(seats):
+            raise Rejected("a seat number belongs to another registration")
+        insert_rows(connection, _DECISION, decisions)
+        insert_rows(connection, _FACT, facts)
+
+    return insert
 
 
 def _fence(connection: sqlite3.Connection, changes: Changes) -> None:
@@ -178,24 +198,6 @@ def _write_pools(connection: sqlite3.Connection, changes: Changes) -> None:
 
 def _pool_row(pool: PoolRow) -> tuple[int, int, str, str]:
     return pool.capacity, pool.taken, pool.event, pool.pool
-
-
-def _write_registrations(
-    connection: sqlite3.Connection, changes: Changes, strict: Mapping[str, int], now_ms: int
-) -> None:
-    registrations = changes.registrations
-    if not registrations:
-        return
-    again = [each.id for each in registrations if each.version > 1]
-    if again:
-        connection.execute(_LIFT_EXCLUSIVE, (encode_plain(again).decode(),))
-    partition = changes.partition
-    rows = [registration_row(partition, each, strict[each.event], now_ms) for each in registrations]
-    if connection.executemany(_REGISTRATION, rows).rowcount != len(rows):
-        raise Rejected("a registration changed its event or its arrival number")
-    seats = _seats(registrations)
-    if connection.executemany(_SEAT, seats).rowcount != len(seats):
-        raise Rejected("a seat number belongs to another registration")
 
 
 def _seats(registrations: Iterable[Registration]) -> list[tuple[Any, ...]]:

@@ -113,9 +113,10 @@ class SqliteLedger(SqliteQueries):
 
     async def commit(self, changes: Changes) -> None:
         """Commit a batch: all of it, or nothing."""
-        async with self._open_writer().transaction() as connection:
+        writer = self._open_writer()
+        async with writer.transaction() as connection:
             written = self._written
-            write_batch(connection, changes, written, self._clock.now_ms())
+            writer.defer(write_batch(connection, changes, written, self._clock.now_ms()))
             for row in changes.events:
                 written.pop(row.event.id, None)  # until it is known what the table holds
         self._remember(changes)

@@ -19,7 +19,7 @@ from typing import Final
 from veltrix.adapters.sqlite.clock import WallClock
 from veltrix.adapters.sqlite.database import Database, Kind, Synchronous
 from veltrix.adapters.sqlite.tail import Tail, bounded
-from veltrix.adapters.sqlite.writer import Writer
+from veltrix.adapters.sqlite.writer import Writer, insert_rows
 from veltrix.domain import limits
 from veltrix.ports.errors import Mismatch, PortError, Rejected, Unavailable
 from veltrix.ports.log import Appended, LogIdentity, LogRecord, Record
@@ -47,10 +47,14 @@ CREATE TABLE records (
 KIND = Kind("log", 0x56_4C_54_01, 1, _SCHEMA)
 
 _Row = tuple[int, int, bytes, str, str]
-_INSERT = "INSERT INTO records (id, append_ms, value, trace, reply_to) VALUES (?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO records (id, append_ms, value, trace, reply_to)"
 _SELECT = (
     "SELECT id, append_ms, value, trace, reply_to FROM records WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"
 )
+
+
+def _insert(connection: sqlite3.Connection, rows: list[_Row]) -> None:
+    insert_rows(connection, _INSERT, rows)
 
 
 @dataclass(slots=True)
@@ -175,7 +179,8 @@ class SqliteLog:
         self._group = group
         try:
             self._writer.begin()
-            self._writer.connection.executemany(_INSERT, self._number(group))
+            rows = self._number(group)
+            self._writer.defer(lambda connection: _insert(connection, rows))
         except (sqlite3.Error, PortError) as error:
             self._writer.rollback()
             self._committed(Unavailable(f"the log cannot be written: {error}"))

@@ -13,7 +13,7 @@ import msgspec
 
 from veltrix.adapters.sqlite.database import Database, Kind, Synchronous
 from veltrix.adapters.sqlite.snapshots import Snapshots
-from veltrix.adapters.sqlite.writer import Writer
+from veltrix.adapters.sqlite.writer import Writer, insert_rows
 from veltrix.ports.errors import Fenced
 from veltrix.ports.notices import Claimed, FanOut, Notice, NoticeStatus, Planned, Result
 
@@ -44,7 +44,8 @@ CREATE TABLE notices (
     tried_ms INTEGER,
     UNIQUE (partition, seq, recipient, channel, organizer)
 ) STRICT;
-CREATE INDEX notices_due ON notices (due_ms) WHERE due_ms IS NOT NULL;
+CREATE INDEX notices_due ON notices (due_ms) WHERE status IN ('pending', 'unknown');
+CREATE INDEX notices_leased ON notices (due_ms) WHERE status = 'attempting';
 CREATE INDEX notices_of_registration ON notices (registration);
 CREATE INDEX notices_of_recipient ON notices (recipient);
 CREATE TABLE jobs (
@@ -65,8 +66,7 @@ _NOTICE_COLUMNS: Final = (
     "id, organizer, event, partition, seq, kind, registration, recipient, channel, key_id, created_ms, trace"
 )
 _ADD: Final = f"""
-INSERT INTO notices ({_NOTICE_COLUMNS}, due_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO NOTHING
+INSERT INTO notices ({_NOTICE_COLUMNS}, due_ms)
 """
 _ADD_JOB: Final = """
 INSERT INTO jobs (partition, seq, organizer, event, kind, after_arrival, trace) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -75,7 +75,7 @@ ON CONFLICT DO NOTHING
 _EXPIRE: Final = "UPDATE notices SET status = 'unknown' WHERE status = 'attempting' AND due_ms <= ?"
 _DUE: Final = f"""
 SELECT place, status, attempts, fence, {_NOTICE_COLUMNS} FROM notices
-WHERE due_ms <= ? AND due_ms IS NOT NULL ORDER BY due_ms, place LIMIT ?
+WHERE due_ms <= ? AND status IN ('pending', 'unknown') ORDER BY due_ms, place LIMIT ?
 """
 _TAKE: Final = """
 UPDATE notices SET status = 'attempting', due_ms = ?, attempts = attempts + 1, fence = fence + 1
@@ -126,7 +126,7 @@ class SqliteNotices:
         async with self._writer.transaction() as connection:
             counts, self._counts = self._counts, None
             _move_inbox(connection, partition, after_seq, upto_seq)
-            moved["pending"] += _add(connection, planned.notices)
+            self._add(planned.notices, moved)
             connection.executemany(_ADD_JOB, map(_job_row, planned.jobs))
             for event, person in planned.erased:
                 erased += _suppress(connection, event, person, moved)
@@ -198,7 +198,7 @@ class SqliteNotices:
                 ).rowcount
             if done != 1:
                 raise Fenced(f"job {job.partition}/{job.seq} is not at arrival {job.after_arrival} any more")
-            moved["pending"] += _add(connection, notices)
+            self._add(notices, moved)
         self._count(counts, moved)
 
     async def of_registration(self, registration: str) -> list[tuple[Notice, NoticeStatus, int, str]]:
@@ -233,6 +233,15 @@ class SqliteNotices:
             async with self._writer.lock:
                 self._writer.close()
 
+    def _add(self, notices: Iterable[Notice], moved: Counter[str]) -> None:
+        """Insert them with the COMMIT; those that exist already are kept as they are."""
+        rows = _rows(notices)
+
+        def insert(connection: sqlite3.Connection) -> None:
+            moved["pending"] += insert_rows(connection, _ADD, rows, "ON CONFLICT DO NOTHING")
+
+        self._writer.defer(insert)
+
     def _count(self, counts: Counter[str] | None, moved: Counter[str]) -> None:
         """Put the counts back after a commit that went well; after any other they are counted anew."""
         if counts is not None:
@@ -249,8 +258,8 @@ def _move_inbox(connection: sqlite3.Connection, partition: int, after_seq: int, 
         raise Fenced(f"the inbox of partition {partition} is not at {after_seq}")
 
 
-def _add(connection: sqlite3.Connection, notices: Iterable[Notice]) -> int:
-    rows = [
+def _rows(notices: Iterable[Notice]) -> list[tuple[Any, ...]]:
+    return [
         (
             notice.id,
             notice.organizer,
@@ -268,7 +277,6 @@ def _add(connection: sqlite3.Connection, notices: Iterable[Notice]) -> int:
         )
         for notice in notices
     ]
-    return connection.executemany(_ADD, rows).rowcount if rows else 0
 
 
 def _job_row(job: FanOut) -> tuple[Any, ...]:
