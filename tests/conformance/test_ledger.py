@@ -300,9 +300,12 @@ async def test_one_per_email_binds_only_who_came_under_it(ledger: Subject[WholeL
     event = await at.create()
     first, second = await at.registered(event, "anna"), await at.registered(event, "anna")
     await at.decide(at.ask(ChangeEvent(event_spec(one_per_email=True), 2), event))
-    answered = at.ask(ChangeAnswers(first.id, "anna", sealed("cmd_a"), 1), event)
-    changes = await at.decide(answered, at.ask(Cancel(second.id), event))
+    answered = [
+        at.ask(ChangeAnswers(each.id, "anna", sealed("cmd_a"), 1), event) for each in (first, second)
+    ]
+    changes = await at.decide(*answered)
     assert [each.outcome for each in changes.decisions] == [Outcome.ACCEPTED, Outcome.ACCEPTED]
+    await at.decide(at.ask(Cancel(second.id), event))
     refused = await at.decide(at.register(event, "anna"))
     assert refused.decisions[0].outcome is Outcome.REFUSED
     await at.decide(at.ask(ChangeEvent(event_spec(), 3), event))
