@@ -102,18 +102,21 @@ class _Server(uvicorn.Server):
         yield
 
 
-@asynccontextmanager
-async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
-    """The whole platform on the data directory of `config`, reached at `port`; closed at the end.
+@dataclass(slots=True)
+class _Stores:
+    """The files of a data directory, open."""
 
-    Raises `Mismatch` when the directory is in use or its files do not belong together.
-    """
-    directory = config.data.directory
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    async with AsyncExitStack() as stack:
-        stack.enter_context(DataDirectoryLock(directory))
-        signer = Signer(derive(read_master_key(directory / "master.key"), "links"))
-        clock, entropy, metrics = SystemClock(), SystemEntropy(), Metrics(__version__)
+    log: SqliteLog
+    ledger: SqliteLedger
+    notices: SqliteNotices
+    vault: SqliteVault
+    access: SqliteAccess
+    coordinator: SqliteCoordinator
+
+    @classmethod
+    async def open(cls, stack: AsyncExitStack, config: Config, clock: SystemClock) -> _Stores:
+        """Open them all; `stack` closes them, the last one first."""
+        directory = config.data.directory
         log = await SqliteLog.open(directory / "log.db", partitions=config.log.partitions, clock=clock)
         stack.push_async_callback(log.close)
         ledger = await SqliteLedger.open(directory / "ledger.db", clock=clock)
@@ -126,16 +129,32 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
         stack.push_async_callback(access.close)
         coordinator = await SqliteCoordinator.open(directory / "coordinator.db")
         stack.push_async_callback(coordinator.close)
+        return cls(log, ledger, notices, vault, access, coordinator)
+
+
+@asynccontextmanager
+async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
+    """The whole platform on the data directory of `config`, reached at `port`; closed at the end.
+
+    Raises `Mismatch` when the directory is in use or its files do not belong together.
+    """
+    directory = config.data.directory
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(DataDirectoryLock(directory))
+        signer = Signer(derive(read_master_key(directory / "master.key"), "links"))
+        clock, entropy, metrics = SystemClock(), SystemEntropy(), Metrics(__version__)
+        stores = await _Stores.open(stack, config, clock)
         channel = _channel(config)
         stack.push_async_callback(channel.close)
         feed, replies = MemoryFeed(), MemoryReplies()
         registration = RegistrationService(
-            log=log,
-            queries=ledger,
-            vault=vault,
+            log=stores.log,
+            queries=stores.ledger,
+            vault=stores.vault,
             feed=feed,
             replies=replies,
-            access=access,
+            access=stores.access,
             clock=clock,
             entropy=entropy,
             signer=signer,
@@ -143,22 +162,22 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
             meters=metrics,
         )
         processing = ProcessingService(
-            log,
-            ledger,
+            stores.log,
+            stores.ledger,
             feed,
             replies,
-            vault,
-            coordinator,
+            stores.vault,
+            stores.coordinator,
             clock,
             metrics,
             config.processing.batch_max,
             config.processing.tick_interval_s,
         )
         notification = NotificationService(
-            notices=notices,
-            queries=ledger,
+            notices=stores.notices,
+            queries=stores.ledger,
             feed=feed,
-            vault=vault,
+            vault=stores.vault,
             channels=[channel],
             clock=clock,
             entropy=entropy,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from veltrix.adapters.sqlite.schema import (
     DECISION_COLUMNS,
@@ -30,7 +30,9 @@ from veltrix.ports.ledger import Head, Term
 from veltrix.ports.queries import EventView, Filter, PoolView
 from veltrix.wire import decode_fact
 
-SCAN_ROWS: Final = 1_000
+_Kept = TypeVar("_Kept")
+
+SCAN_ROWS: Final = 500
 """Rows of a scan between which others run: a few milliseconds."""
 
 _EVENT: Final = f"SELECT {EVENT_COLUMNS} FROM events e JOIN counters c ON c.event = e.id"
@@ -82,9 +84,15 @@ class SqliteQueries:
     def __init__(self, snapshots: Snapshots) -> None:
         self._snapshots = snapshots
         self._events: dict[str, Event] = {}
+        self._views: dict[str, EventView] = {}
 
     async def event(self, event: str) -> EventView | None:
-        """One event with its numbers."""
+        """One event with its numbers; those that are asked again and again are counted once a batch."""
+        known = self._views.get(event)
+        if known is not None:
+            with self._snapshots.now() as connection:
+                if _next_offset(connection, known.partition) == known.next_offset:
+                    return known
         return self._one_event(f"{_EVENT} WHERE e.id = ?", event)
 
     async def event_by_slug(self, organizer: str, slug: str) -> EventView | None:
@@ -196,10 +204,10 @@ class SqliteQueries:
             for key, capacity, taken in pools_of(connection, event)
         )
         (waiting,) = connection.execute(_WAITING, (event.id,)).fetchone()
-        (next_offset,) = connection.execute(
-            "SELECT next_offset FROM partitions WHERE partition = ?", (row[1],)
-        ).fetchone()
-        return EventView(event, pools, waiting, row[1], next_offset, decode_uses(row[12]))
+        next_offset = _next_offset(connection, row[1])
+        view = EventView(event, pools, waiting, row[1], next_offset, decode_uses(row[12]))
+        _keep(self._views, event.id, view)
+        return view
 
     def _decode_event(self, row: tuple[Any, ...]) -> Event:
         """Events are read far more often than they change: keep the decoded ones, by version."""
@@ -207,9 +215,7 @@ class SqliteQueries:
         if known is not None and (known.version, known.changed_ms) == (row[5], row[8]):
             return known
         event = event_of(row)
-        if len(self._events) >= limits.EVENTS_CACHED:
-            del self._events[next(iter(self._events))]
-        self._events[event.id] = event
+        _keep(self._events, event.id, event)
         return event
 
     def _of_person(self, wanted: Filter, person: str, after: int, limit: int) -> list[Registration]:
@@ -223,6 +229,20 @@ def pools_of(connection: sqlite3.Connection, event: Event) -> list[tuple[str, in
     """(key, capacity, taken) of an event's pools, in the order of its specification."""
     rows: dict[str, tuple[str, int, int]] = {row[0]: row for row in connection.execute(_POOLS, (event.id,))}
     return [rows[pool.key] for pool in event.spec.pools if pool.key in rows]
+
+
+def _next_offset(connection: sqlite3.Connection, partition: int) -> int:
+    query = "SELECT next_offset FROM partitions WHERE partition = ?"
+    next_offset: int = connection.execute(query, (partition,)).fetchone()[0]
+    return next_offset
+
+
+def _keep(kept: dict[str, _Kept], key: str, value: _Kept) -> None:
+    """Keep a value under a key, and of all the last that were put there."""
+    kept.pop(key, None)
+    if len(kept) >= limits.EVENTS_CACHED:
+        del kept[next(iter(kept))]
+    kept[key] = value
 
 
 def head_of(row: tuple[Any, ...]) -> Head:
