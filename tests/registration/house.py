@@ -26,7 +26,7 @@ from veltrix.adapters.system import SystemClock, SystemEntropy
 from veltrix.domain.credentials import Signer
 from veltrix.observability.metrics import NullMetrics
 from veltrix.ports.access import Scope
-from veltrix.ports.log import LogRecord
+from veltrix.ports.log import Appended, LogRecord, Record
 from veltrix.processing.service import ProcessingService
 from veltrix.registration.access import new_api_key
 from veltrix.registration.service import RegistrationService
@@ -65,7 +65,21 @@ def person(name: str = "Ada", seats: int = 1, category: str = "std", **more: Any
 
 
 class QuickLog(MemoryLog):
-    """A log whose readers look up often, so that processing stops at once."""
+    """A log whose readers look up often, so that processing stops at once.
+
+    `fault` is raised by every append; with `keeps`, after the record was appended all the same.
+    """
+
+    fault: Exception | None = None
+    keeps = False
+
+    async def append(self, partition: int, record: Record) -> Appended:
+        """As the log appends, unless it has a fault."""
+        if self.fault is None:
+            return await super().append(partition, record)
+        if self.keeps:
+            await super().append(partition, record)
+        raise self.fault
 
     async def read(self, partition: int, offset: int, max_records: int, wait_s: float) -> list[LogRecord]:
         """As the log reads, but never waits long."""

@@ -208,7 +208,6 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     "out_of_range": ("ist zu kurz, zu lang, zu klein oder zu groß", "erwartet wird {expected}"),
     "wrong_value": ("hat einen hier unbekannten Wert", "nehmen Sie einen von: {expected}"),
     "blank": ("ist leer", "geben Sie einen Text an"),
-    "too_long": ("ist zu lang", "höchstens {most} Zeichen"),
     "too_many": ("hat zu viele Einträge", "höchstens {most}"),
     "control_characters": ("hat nicht darstellbare Zeichen", "lassen Sie Steuerzeichen weg"),
     "no_email": ("ist keine E-Mail-Adresse", "geben Sie eine Adresse wie name@example.org an"),

@@ -163,7 +163,6 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     "out_of_range": ("is too short, too long, too small or too large", "give {expected}"),
     "wrong_value": ("has a value that is not known here", "give one of: {expected}"),
     "blank": ("is blank", "give a text"),
-    "too_long": ("is too long", "use at most {most} characters"),
     "too_many": ("has too many entries", "use at most {most}"),
     "control_characters": ("has characters that cannot be shown", "leave out control characters"),
     "no_email": ("is no e-mail address", "give an address such as name@example.org"),

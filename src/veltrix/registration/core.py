@@ -31,7 +31,7 @@ from veltrix.registration.outputs import (
     Undecided,
     decision_ref,
 )
-from veltrix.registration.problems import Problem
+from veltrix.registration.problems import Problem, invalid_query
 from veltrix.registration.reserve import KeyReserve
 from veltrix.registration.settings import Settings
 from veltrix.registration.waitlines import WaitLines
@@ -116,6 +116,15 @@ class Core:
             self.waitlines.apply(fact)
         for listener in self.on_applied:
             listener(fact)
+
+    async def consistent(self, query: dict[str, str]) -> None:
+        """Where `consistency=strong` is asked for, return once reads that follow are linearizable."""
+        wanted = query.get("consistency")
+        if wanted is None:
+            return
+        if wanted != "strong":
+            raise invalid_query("consistency", "wrong_value", expected="strong")
+        await self.ports.queries.barrier()
 
     def request(self, call: Call, route: str, link: str | None = None) -> Request:
         """Who asks, and under which key. Without one a key is made, and told in the answer."""

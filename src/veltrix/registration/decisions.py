@@ -22,8 +22,7 @@ class Decisions:
         """The decision; waits for it as long as the client likes, else says the place in line."""
         core = self._core
         receipt, printed = self.receipt(call)
-        if call.query("consistency").get("consistency") == "strong":
-            await core.ports.queries.barrier()
+        await core.consistent(call.query("consistency"))
         preference = call.preference()
         wait_s = core.settings.wait_default_s if preference.wait_s is None else preference.wait_s
         settled = await self.settled(receipt, printed, wait_s)

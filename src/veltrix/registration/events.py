@@ -148,8 +148,7 @@ class Events:
     async def view(self, call: Call) -> EventView:
         """The event as the ledger has it now. Raises `Problem` unknown_event."""
         event = call.params["event"]
-        if call.query("consistency").get("consistency") == "strong":
-            await self._core.ports.queries.barrier()
+        await self._core.consistent(call.query("consistency"))
         view = await self._core.ports.queries.event(event) if is_id(EVENT, event) else None
         if view is None:
             raise Problem("unknown_event")

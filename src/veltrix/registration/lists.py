@@ -78,8 +78,7 @@ class Lists:
         """A page of registrations: all, of some statuses, or of one e-mail address."""
         query = call.query("status", "email", "cursor", "limit", "consistency")
         entry = await owned(self._core, call)
-        if query.get("consistency") == "strong":
-            await self._core.ports.queries.barrier()
+        await self._core.consistent(query)
         limit = page_size(query)
         wanted = self._filter(entry, query)
         of = f"{entry.event.id}?{query.get('status', '')}&{wanted.person or ''}"
@@ -99,8 +98,7 @@ class Lists:
             if value not in known:
                 raise invalid_query(name, "wrong_value", expected=", ".join(known))
         entry = await owned(self._core, call)
-        if query.get("consistency") == "strong":
-            await self._core.ports.queries.barrier()
+        await self._core.consistent(query)
         wanted = self._filter(entry, query)
         content_type = _NDJSON if form == "ndjson" else _CSV
         suffix = "ndjson" if form == "ndjson" else "csv"

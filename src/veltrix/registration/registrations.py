@@ -106,8 +106,7 @@ class Registrations:
 
     async def read(self, call: Call) -> Answer:
         """The registration with what its holder, or its organizer, may see."""
-        if call.query("consistency").get("consistency") == "strong":
-            await self._core.ports.queries.barrier()
+        await self._core.consistent(call.query("consistency"))
         subject = await self.subject(call, Scope.READ)
         return json_answer(await self.view(subject), headers=[(b"etag", etag(subject.registration.version))])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Final
 
@@ -12,7 +13,7 @@ from veltrix.domain.credentials import Signer
 from veltrix.observability.logging import get_logger
 from veltrix.ports.access import Access
 from veltrix.ports.errors import PortError
-from veltrix.ports.feed import Feed, Replies
+from veltrix.ports.feed import Feed, Published, Replies
 from veltrix.ports.log import Log
 from veltrix.ports.queries import Queries
 from veltrix.ports.system import Clock, Entropy
@@ -115,12 +116,12 @@ class RegistrationService:
         self._tasks = []
         await self.core.reserve.stop()
 
-    async def _follow(self, subscription: object) -> None:
+    async def _follow(self, subscription: AsyncIterator[Published]) -> None:
         """Learn of every published fact; what a gap hides is read from the ledger when it is needed."""
         core = self.core
         while True:
             try:
-                async for batch in subscription:  # type: ignore[attr-defined]
+                async for batch in subscription:
                     if batch.facts:
                         expected = self._following.get(batch.partition)
                         if expected is not None and batch.facts[0].seq != expected:
