@@ -107,7 +107,7 @@ class SqliteLedger(SqliteQueries):
         else:
             try:
                 load_batch(writer.connection, needs, loaded)
-            except sqlite3.OperationalError as error:
+            except sqlite3.Error as error:
                 raise Unavailable(f"the ledger cannot be read: {error}") from error
         return loaded
 

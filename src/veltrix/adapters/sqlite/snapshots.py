@@ -64,5 +64,5 @@ def _reading(name: str, connection: sqlite3.Connection) -> Iterator[sqlite3.Conn
             yield connection
         finally:
             connection.execute("ROLLBACK")
-    except sqlite3.OperationalError as error:
+    except sqlite3.Error as error:
         raise Unavailable(f"{name} cannot be read: {error}") from error
