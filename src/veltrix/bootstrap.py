@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,19 +148,6 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
         channel = _channel(config)
         stack.push_async_callback(channel.close)
         feed, replies = MemoryFeed(), MemoryReplies()
-        registration = RegistrationService(
-            log=stores.log,
-            queries=stores.ledger,
-            vault=stores.vault,
-            feed=feed,
-            replies=replies,
-            access=stores.access,
-            clock=clock,
-            entropy=entropy,
-            signer=signer,
-            settings=_registration_settings(config, port, metrics),
-            meters=metrics,
-        )
         processing = ProcessingService(
             stores.log,
             stores.ledger,
@@ -172,6 +159,19 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
             metrics,
             config.processing.batch_max,
             config.processing.tick_interval_s,
+        )
+        registration = RegistrationService(
+            log=stores.log,
+            queries=stores.ledger,
+            vault=stores.vault,
+            feed=feed,
+            replies=replies,
+            access=stores.access,
+            clock=clock,
+            entropy=entropy,
+            signer=signer,
+            settings=_registration_settings(config, port, metrics, processing.failed),
+            meters=metrics,
         )
         notification = NotificationService(
             notices=stores.notices,
@@ -293,7 +293,9 @@ def _uncancel() -> None:
         task.uncancel()
 
 
-def _registration_settings(config: Config, port: int, metrics: Metrics) -> Settings:
+def _registration_settings(
+    config: Config, port: int, metrics: Metrics, halted: Mapping[int, str]
+) -> Settings:
     http, imports = config.http, config.imports
     return Settings(
         base_url=http.url(port),
@@ -309,6 +311,7 @@ def _registration_settings(config: Config, port: int, metrics: Metrics) -> Setti
         import_max_bytes=imports.body_max_bytes,
         import_max_rows=imports.rows_max,
         import_in_flight=imports.in_flight,
+        halted=halted,
         metrics_page=metrics.page,
     )
 

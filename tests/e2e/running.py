@@ -133,7 +133,11 @@ class Platform:
     def organizer(self, key: str) -> httpx.AsyncClient:
         """A client with that key."""
         return httpx.AsyncClient(
-            base_url=self.url, headers={"authorization": f"Bearer {key}"}, timeout=30, trust_env=False, verify=False
+            base_url=self.url,
+            headers={"authorization": f"Bearer {key}"},
+            timeout=30,
+            trust_env=False,
+            verify=False,
         )
 
     def public(self) -> httpx.AsyncClient:

@@ -128,3 +128,26 @@ async def test_the_audit_finds_a_planted_difference(platform: Platform) -> None:
     code, out = await platform.run("audit")
     assert code == 1
     assert "VERDICT FAIL" in out
+
+
+async def test_a_log_of_another_ledger_stops_intake(platform: Platform) -> None:
+    """With a foreign log nothing is decided and nothing more is accepted, and the reason is in the log."""
+    key = await platform.key()
+    event = await platform.open_event(key)
+    assert await platform.stop() == 0
+    database = sqlite3.connect(platform.directory / "log.db")
+    database.execute("UPDATE records SET value = CAST(value || ' ' AS BLOB) WHERE id = (SELECT max(id) FROM records)")
+    database.commit()
+    database.close()
+    await platform.start()
+    async with platform.public() as http:
+        await until(lambda: any("partition_stopped" in line for line in platform.tail), "the refusal")
+        ready = await http.get("/readyz")
+        answer = await http.post(
+            f"/v1/events/{event}/registrations", json=person(1), headers={"idempotency-key": key_of(1)}
+        )
+    assert ready.status_code == 503
+    assert ready.json()["checks"]["partitions_sound"] is False
+    assert answer.status_code == 503
+    assert "retry-after" in answer.headers
+    assert "restore both" in "\n".join(platform.tail).lower()

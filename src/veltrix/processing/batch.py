@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-from veltrix.domain.commands import ChangeEvent, Envelope
+from veltrix.domain.commands import KIND_OF, ChangeEvent, ContinuePromotions, Envelope
 from veltrix.domain.decider import Judgement, RulesUnknown, judge, refuse_record
 from veltrix.domain.facts import Fact, FactKind, NumberedFact
 from veltrix.domain.identifiers import partition_of
+from veltrix.domain.outcomes import Outcome as Decided
 from veltrix.domain.outcomes import Refusal
-from veltrix.domain.seating import promotions
 from veltrix.domain.state import EventState, Needs, PartitionState, collect_needs, is_waiting
 from veltrix.ports.feed import Reply
 from veltrix.ports.ledger import Changes, EventRow, Loaded, PoolRow, Term
 from veltrix.ports.log import LogRecord
 from veltrix.wire import WireError, decode_command
+
+_CONTINUE: Final = KIND_OF[ContinuePromotions]
 
 
 class Poisoned(Exception):
@@ -143,10 +146,12 @@ def decide_batch(
         _number(outcome, entry, judgement, first_seq)
         for fact in judgement.facts:
             _touch(state, fact, touched, changed)
+        decision = judgement.decision
         if judgement.more:
-            decision = judgement.decision
             due[decision.event] = Continuation(decision.organizer, decision.event, offset)
-    outcome.continuations = [each for each in due.values() if _goes_on(state, each)]
+        elif decision.kind == _CONTINUE and decision.outcome is Decided.ACCEPTED:
+            due.pop(decision.event, None)
+    outcome.continuations = list(due.values())
     changes.new_offset = state.next_offset
     changes.log_time_ms = state.log_time_ms
     changes.rules_version = state.rules_version
@@ -189,12 +194,6 @@ def _judge(state: PartitionState, entry: Entry, quarantine: str | None) -> Judge
     if quarantine is not None:
         return refuse_record(state, record.offset, Refusal.QUARANTINED, quarantine, entry.said)
     return judge(state, entry.said, record.offset, record.append_ms)
-
-
-def _goes_on(state: PartitionState, continuation: Continuation) -> bool:
-    """Whether promotions are still due at the end of the batch, in which others may have followed."""
-    event = state.events[continuation.event]
-    return event is not None and bool(promotions(event, state.log_time_ms, 1))
 
 
 def _number(outcome: Outcome, entry: Entry, judgement: Judgement, first_seq: int) -> None:

@@ -106,13 +106,14 @@ class ProcessingService:
         """Own the partition again and again; back off after errors, stop where an operator is needed."""
         delay_s = limits.BACKOFF_MIN_S
         while not self._stopping:
-            grant = await self.coordinator.acquire(f"partition/{partition}")
+            grant: Grant | None = None
             started_s = self.clock.monotonic_s()
             try:
+                grant = await self.coordinator.acquire(f"partition/{partition}")
                 await self._decide(partition, grant)
             except Fenced as error:
                 self.metrics.fenced(partition)
-                _log.warning("fenced", partition=partition, term=str(grant.term), error=str(error))
+                _log.warning("fenced", partition=partition, error=str(error))
             except (Mismatch, RulesUnknown) as error:
                 self.failed[partition] = str(error)
                 _log.error("partition_stopped", partition=partition, error=str(error))
@@ -122,7 +123,9 @@ class ProcessingService:
             finally:
                 self._processors.pop(partition, None)
                 self.metrics.owned(partition, False)
-                await self.coordinator.release(grant)
+                if grant is not None:
+                    with suppress(PortError):  # a grant that cannot be given back ends by itself
+                        await self.coordinator.release(grant)
             if self.clock.monotonic_s() - started_s > limits.BACKOFF_MAX_S:
                 delay_s = limits.BACKOFF_MIN_S
             if not self._stopping:

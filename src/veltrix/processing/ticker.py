@@ -50,11 +50,15 @@ class Ticker:
     async def run(self) -> None:
         """Wait for the grant and tick; start again when it is lost. Ends by cancellation."""
         while True:
-            grant = await self.coordinator.acquire("ticker")
             try:
-                await self._tick_while(grant)
-            finally:
-                await self.coordinator.release(grant)
+                grant = await self.coordinator.acquire("ticker")
+                try:
+                    await self._tick_while(grant)
+                finally:
+                    await self.coordinator.release(grant)
+            except PortError as error:
+                _log.warning("tick_failed", error=str(error))
+                await asyncio.sleep(limits.BACKOFF_MAX_S)
 
     async def _tick_while(self, grant: Grant) -> None:
         while not grant.lost.is_set():

@@ -32,6 +32,7 @@ _log = get_logger("registration")
 SWEEP_S: Final = 0.5
 _TICK_S: Final = 0.05
 _READ_BACK_AT_ONCE: Final = 64
+_RETRY_AFTER_HALT_S: Final = 30
 _RETRY_AFTER_MAX_S: Final = 30
 
 
@@ -172,7 +173,10 @@ class Desk:
 
     def admit(self, progress: Progress, event: str, newcomer: bool) -> None:
         """Let a command in, or say that too many are undecided. Each share leaves room for what is
-        asked less often and matters more: confirm, cancel, expire and changes of events."""
+        asked less often and matters more: confirm, cancel, expire and changes of events. Nothing is
+        let onto a log that nobody may decide."""
+        if progress.partition in self._settings.halted:
+            raise Problem("unavailable").retry_after(_RETRY_AFTER_HALT_S)
         most = self._settings.undecided_max
         undecided = progress.undecided
         if undecided < most * limits.UNDECIDED_SHARE_ONE_EVENT:

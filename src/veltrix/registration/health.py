@@ -29,11 +29,13 @@ class Probes:
         return json_answer(Health("live", {}))
 
     async def ready(self, call: Call) -> Answer:
-        """The process takes requests: it has started, has keys in reserve, and does not stop."""
+        """The process takes requests: it has started, has keys in reserve, does not stop, and every
+        partition can be decided."""
         checks = {
             "started": self.started,
             "not_stopping": not self.stopping,
             "keys_reserved": self._core.reserve.ready,
+            "partitions_sound": not self._core.settings.halted,
         }
         ready = all(checks.values())
         return json_answer(Health("ready" if ready else "not_ready", checks), 200 if ready else 503)

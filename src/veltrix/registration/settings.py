@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from veltrix.domain import limits
 
@@ -32,5 +32,7 @@ class Settings:
     key_block: int = limits.KEY_BLOCK
     keys_reserved_low: int = limits.KEYS_RESERVED_LOW
     stop_timeout_s: float = 15.0
+    halted: Mapping[int, str] = field(default_factory=dict)
+    """Partitions that an operator must repair before they are decided again, with the reason; may change."""
     metrics_page: Callable[[str], tuple[bytes, str]] | None = None
     """Gives body and content type of `/metrics` for an Accept header; without it there is no such page."""
