@@ -23,6 +23,15 @@ from veltrix.domain.registration import RegistrationStatus as Status
 PRECEDENCE = list(Refusal)
 SEATED = (Status.HELD, Status.CONFIRMED)
 ACTIVE = (*SEATED, Status.WAITLISTED)
+OFFERED_AFTER = (  # facts by which a seat comes free or the line gets shorter
+    FactKind.EVENT_CHANGED,
+    FactKind.EVENT_OPENED,
+    FactKind.REGISTRATION_CANCELLED,
+    FactKind.REGISTRATION_SEAT_CANCELLED,
+    FactKind.REGISTRATION_EXPIRED,
+    FactKind.REGISTRATION_RELEASED,
+    FactKind.REGISTRATION_MOVED,
+)
 SKIPPED_SHOWN = 16
 
 
@@ -106,10 +115,20 @@ class Happening:
         waiting = [claim for claim in self.claims if claim.status is Status.WAITLISTED]
         return sorted(waiting, key=lambda claim: claim.arrival)
 
+    def strict(self) -> bool:
+        """Whether newcomers queue even where those who wait cannot use what is free."""
+        return self.spec.waitlist is not None and self.spec.waitlist.mode is WaitlistMode.STRICT
+
+    def in_the_way_of(self, claim: Claim) -> list[Claim]:
+        """Who came before and waits for a pool that this one needs too."""
+        pools = set(self.needs(claim))
+        return [
+            each for each in self.line() if each.arrival < claim.arrival and pools & set(self.needs(each))
+        ]
+
     def behind_the_line(self, needs: Counter[str]) -> bool:
         """Whether a newcomer must let those who wait go first."""
-        waitlist = self.spec.waitlist
-        if waitlist is not None and waitlist.mode is WaitlistMode.STRICT:
+        if self.strict():
             return any(self.needs(claim)[pool] for claim in self.line() for pool in needs)
         return any(self.has_room(self.needs(claim)) for claim in self.line())
 
@@ -155,6 +174,7 @@ class Naive:
         self.promotions_max = promotions_max
         self.events: dict[str, Happening] = {}
         self.answered: dict[str, str] = {}
+        self.owed = False  # whether the last decision left somebody to be seated by the next
         self.now = 0
 
     def decide(self, envelope: Envelope, offset: int, append_ms: int, made: str) -> Expected:
@@ -168,7 +188,7 @@ class Naive:
         event = self.events.get(envelope.event)
         if event is not None and event.organizer != envelope.organizer:
             event = None
-        facts = self._promote(event, self.promotions_max)
+        facts = self._promote(event, self.promotions_max, offering=False)
         own = self._own(event, envelope, offset, made)
         refusal = min(own, key=PRECEDENCE.index) if isinstance(own, set) else None
         if not isinstance(own, set):
@@ -177,23 +197,35 @@ class Naive:
             own_facts = [Said(FactKind.REGISTRATION_REFUSED, made)]
         else:
             own_facts = []
-        after = self._promote(event, self.promotions_max - len(facts))
+        offering = isinstance(envelope.body, ask.ContinuePromotions) or any(
+            fact.kind in OFFERED_AFTER for fact in own_facts
+        )
+        after = self._promote(event, self.promotions_max - len(facts), offering=offering)
+        if event is not None:
+            self.owed = (
+                len(facts) + len(after) == self.promotions_max and self._lucky(event, offering) is not None
+            )
         outcome = Outcome.ACCEPTED if refusal is None else Outcome.REFUSED
         return Expected(outcome, refusal, [*facts, *own_facts, *after])
 
-    def owed(self, event_id: str) -> bool:
-        """Whether someone who waits could be seated now."""
-        event = self.events[event_id]
-        return _promotes(event) and any(event.has_room(event.needs(claim)) for claim in event.line())
+    def _lucky(self, event: Happening, offering: bool) -> Claim | None:
+        """Who is the next to be seated, if anyone may be."""
+        if not _promotes(event):
+            return None
+        for claim in event.line():
+            if event.has_room(event.needs(claim)) and (
+                offering or not event.strict() or not event.in_the_way_of(claim)
+            ):
+                return claim
+        return None
 
-    def _promote(self, event: Happening | None, most: int) -> list[Said]:
+    def _promote(self, event: Happening | None, most: int, *, offering: bool) -> list[Said]:
         facts: list[Said] = []
-        while event is not None and _promotes(event) and len(facts) < most:
-            line = event.line()
-            lucky = next((claim for claim in line if event.has_room(event.needs(claim))), None)
+        while event is not None and len(facts) < most:
+            lucky = self._lucky(event, offering)
             if lucky is None:
                 break
-            passed = line[: line.index(lucky)]
+            passed = event.in_the_way_of(lucky)
             skipped: list[tuple[str, str, int, int]] = []
             sizes: list[Counter[str]] = []
             for claim in passed:

@@ -93,7 +93,7 @@ class Evenings(RuleBasedStateMachine):
         self.decided.add(envelope.id)
         if envelope.event in self.model.events and first:
             ours = self.model.events[envelope.event].organizer == envelope.organizer
-            assert judgement.more == (ours and self.model.owed(envelope.event))
+            assert judgement.more == (ours and self.model.owed)
         self._check_fairness(judgement)
         self._check_snapshots(judgement)
         return judgement

@@ -212,6 +212,56 @@ def test_a_newcomer_may_pass_whom_nothing_can_seat_only_where_the_event_skips(ro
         assert room.register(event).decision.refusal is refusal
 
 
+def strict_event_with_an_idle_seat(room: Room) -> str:
+    """Three seats of which two are taken; a party of two waits, and so does somebody who came after it."""
+    event = room.create(event_spec(3, waitlist=Waitlist(5)))
+    room.registered(event, "std", "std", person="ann")
+    room.registered(event, "std", "std", person="bob")
+    assert kinds(room.register(event, person="cyd")) == [FactKind.REGISTRATION_WAITLISTED]
+    return event
+
+
+def test_where_the_event_is_strict_a_free_seat_waits_too(room: Room):
+    """A newcomer who queues is not seated in the same breath, nor by whatever command comes next."""
+    event = strict_event_with_an_idle_seat(room)
+    assert kinds(room.register(event, person="dan")) == [FactKind.REGISTRATION_WAITLISTED]
+    assert kinds(room.ask(ask.ErasePerson("eva"), event)) == [FactKind.PERSON_ERASED]
+    assert room.statuses(event) == ["confirmed", "waitlisted", "waitlisted", "waitlisted"]
+
+
+def test_where_the_event_is_strict_what_is_freed_is_offered_to_all(room: Room):
+    """Two seats free: the party of two comes first. Then one: whoever fits next."""
+    event = strict_event_with_an_idle_seat(room)
+    [ann, bob, cyd] = room.of(event).registrations
+    seat = room.registration(ann).seats[0].number
+    freed = room.ask(ask.Cancel(ann, seat), event)
+    assert [(fact.kind, fact.registration and fact.registration.id) for fact in freed.facts[1:]] == [
+        (FactKind.REGISTRATION_PROMOTED, bob)
+    ]
+    [last] = room.ask(ask.Cancel(ann), event).facts[1:]
+    assert last.registration is not None
+    assert (last.registration.id, last.skipped) == (cyd, ())
+
+
+def test_where_the_event_is_strict_a_shorter_line_moves_up(room: Room):
+    """When the party that stood in the way leaves the line, the seat that it could not use is offered."""
+    event = strict_event_with_an_idle_seat(room)
+    [_, bob, cyd] = room.of(event).registrations
+    left = room.ask(ask.Cancel(bob), event)
+    assert kinds(left) == [FactKind.REGISTRATION_CANCELLED, FactKind.REGISTRATION_PROMOTED]
+    assert room.registration(cyd).status is RegistrationStatus.CONFIRMED
+
+
+def test_where_the_event_is_strict_other_pools_go_on(room: Room):
+    """Who waits for one pool stands in nobody's way who needs another."""
+    pools = (PoolSpec("main", 1), PoolSpec("side", 5))
+    spec = event_spec(pools=pools, categories=(category("std"), category("on_side", "side")))
+    event = room.create(replace(spec, waitlist=Waitlist(5)))
+    room.registered(event, "std")
+    assert kinds(room.register(event, "std")) == [FactKind.REGISTRATION_WAITLISTED]
+    assert kinds(room.register(event, "on_side")) == [FactKind.REGISTRATION_CONFIRMED]
+
+
 def test_prices_are_those_of_the_decision(room: Room):
     """A seat keeps the price it was decided at, and gets the other category's when it moves."""
     both = (category("std", price_minor=100), category("vip", price_minor=900))
@@ -281,7 +331,7 @@ def test_a_repeated_command_has_its_first_decision(room: Room):
     assert (again.outcome, again.original, again.subject) == (Outcome.DUPLICATE, first.offset, first.subject)
     assert (other.outcome, other.original) == (Outcome.KEY_REUSED, first.offset)
     assert again.facts == other.facts == 0
-    assert again.key_id == first.key_id
+    assert again.key_id is None, "the first decision keeps the key; this one must not offer it as unused"
 
 
 def test_a_slug_is_an_organizers_own(room: Room):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from veltrix.domain import limits
-from veltrix.domain.commands import AdoptRules, Command, CreateEvent, Envelope
+from veltrix.domain.commands import AdoptRules, Command, ContinuePromotions, CreateEvent, Envelope
 from veltrix.domain.facts import Fact, FactKind
 from veltrix.domain.identifiers import arrival_number
 from veltrix.domain.outcomes import Decided, Decision, Outcome, Refusal
@@ -38,6 +38,19 @@ Step = Callable[[Context, Command], Decided]
 
 RULES: dict[int, dict[type[Command], Step]] = {1: {**events.STEPS, **registrations.STEPS}}
 """Every rules version within the audit's horizon. A new one is added beside the old, never in its place."""
+
+FREEING = frozenset(
+    {
+        FactKind.EVENT_CHANGED,
+        FactKind.EVENT_OPENED,
+        FactKind.REGISTRATION_CANCELLED,
+        FactKind.REGISTRATION_SEAT_CANCELLED,
+        FactKind.REGISTRATION_EXPIRED,
+        FactKind.REGISTRATION_RELEASED,
+        FactKind.REGISTRATION_MOVED,
+    }
+)
+"""Facts after which what is free is offered to all who wait: a seat came free, or the line got shorter."""
 
 
 def log_time(previous_ms: int, append_ms: int, stamp_ms: int | None) -> int:
@@ -68,15 +81,16 @@ def judge(state: PartitionState, envelope: Envelope, offset: int, append_ms: int
     event = state.events.get(envelope.event)
     if event is not None and event.event.organizer != envelope.organizer:
         event = None  # what is somebody else's does not exist for this organizer
-    facts = _promote(state, event, now_ms, limits.PROMOTIONS_PER_DECISION)
+    facts = _promote(state, event, now_ms, limits.PROMOTIONS_PER_DECISION, offering=False)
     decided = _decide(state, event, envelope, offset, now_ms)
     own = _own_index(decided, len(facts))
     for fact in decided.facts:
         evolve(state, fact)
     left = limits.PROMOTIONS_PER_DECISION - len(facts)
     facts += decided.facts
-    freed = _promote(state, event, now_ms, left)
-    facts += freed
+    offering = _frees(envelope, decided.facts)
+    seated = _promote(state, event, now_ms, left, offering=offering)
+    facts += seated
     assert len(facts) <= limits.FACTS_PER_DECISION, "a decision is bounded"
     decision = Decision(
         partition=state.partition,
@@ -101,7 +115,7 @@ def judge(state: PartitionState, envelope: Envelope, offset: int, append_ms: int
     state.decided[envelope.id] = decision
     state.next_seq += len(facts)
     _advance(state, offset, now_ms)
-    more = event is not None and len(freed) == left and bool(promotions(event, now_ms, 1))
+    more = event is not None and len(seated) == left and bool(promotions(event, now_ms, 1, offering=offering))
     return Judgement(decision, facts, more)
 
 
@@ -176,10 +190,17 @@ def _repeated(
     )
 
 
-def _promote(state: PartitionState, event: EventState | None, now_ms: int, most: int) -> list[Fact]:
+def _frees(envelope: Envelope, facts: list[Fact]) -> bool:
+    """Whether the command offers what is free to all who wait; a continuation goes on with an offer."""
+    return isinstance(envelope.body, ContinuePromotions) or any(fact.kind in FREEING for fact in facts)
+
+
+def _promote(
+    state: PartitionState, event: EventState | None, now_ms: int, most: int, *, offering: bool
+) -> list[Fact]:
     if event is None:
         return []
-    facts = promotions(event, now_ms, most)
+    facts = promotions(event, now_ms, most, offering=offering)
     for fact in facts:
         evolve(state, fact)
     return facts

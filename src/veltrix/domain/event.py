@@ -25,7 +25,8 @@ class EventStatus(StrEnum):
 class WaitlistMode(StrEnum):
     """How newcomers and those who wait share what is free.
 
-    `strict`: while anyone waits for a pool, newcomers who need it queue behind.
+    `strict`: while anyone waits for a pool, newcomers who need it queue behind, also where a seat is free
+    that nobody who waits can use; such a seat is offered, in arrival order, when something is freed.
     `skip`: a newcomer is seated only if no waiting party fits.
     """
 

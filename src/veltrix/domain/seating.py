@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
 from veltrix.domain import limits
@@ -70,31 +71,37 @@ def seated(event: EventState, registration: Registration, log_time_ms: int) -> R
     )
 
 
-def promotions(event: EventState, log_time_ms: int, most: int) -> list[Fact]:
-    """Offer what is free to the waitlist, in arrival order: whoever fits whole is promoted, up to `most`.
+def promotions(event: EventState, log_time_ms: int, most: int, *, offering: bool) -> list[Fact]:
+    """Seat who waits, in arrival order, up to `most` parties; each fits whole or is passed over.
 
-    A party that does not fit is passed over and named, with the pool that is short, in the fact of the
-    promotion that overtook it.
+    Offering: something was freed, and what is free is offered to all. Otherwise, where the event is strict,
+    only to whom nobody who came earlier stands in the way: a newcomer does not get by queuing what it was
+    not given at once. A party that is passed over is named, with the pool that it is short of, in the fact
+    of the promotion that takes from a pool that it waits for.
     """
     if not len(event.waiting) or not may_promote(event) or not any_waiting_fits(event):
         return []
+    waitlist = event.event.spec.waitlist
+    in_line = not offering and waitlist is not None and waitlist.mode is WaitlistMode.STRICT
     free = {key: pool.free for key, pool in event.pools.items()}
-    heads = {need: 0 for need, _ in event.waiting.lines()}
-    lines = dict(event.waiting.lines())
+    lines = {need: deque(line[:most]) for need, line in event.waiting.lines()}
     facts: list[Fact] = []
     while len(facts) < most:
         fitting = [
-            (lines[need][head], need)
-            for need, head in heads.items()
-            if head < len(lines[need]) and all(free[pool] >= count for pool, count in need)
+            (line[0], need)
+            for need, line in lines.items()
+            if all(free[pool] >= count for pool, count in need)
+            if not (in_line and _ahead(lines, need, line[0][0]))
         ]
         if not fitting:
             break
         (arrival, chosen), need = min(fitting)
-        skipped = _skipped(lines, heads, free, arrival)
+        skipped = _skipped(_ahead(lines, need, arrival), free)
         for pool, count in need:
             free[pool] -= count
-        heads[need] += 1
+        lines[need].popleft()
+        if not lines[need]:
+            del lines[need]
         waiting = event.registrations[chosen]
         assert waiting is not None, "every waiting registration is loaded"
         facts.append(
@@ -109,14 +116,21 @@ def promotions(event: EventState, log_time_ms: int, most: int) -> list[Fact]:
     return facts
 
 
-def _skipped(
-    lines: dict[Need, list[tuple[int, str]]], heads: dict[Need, int], free: dict[str, int], before: int
-) -> tuple[Skipped, ...]:
-    passed: list[tuple[int, Skipped]] = []
-    for need, line in lines.items():
-        head = heads[need]
-        if head >= len(line) or line[head][0] >= before:
-            continue
+def _ahead(
+    lines: dict[Need, deque[tuple[int, str]]], need: Need, arrival: int
+) -> list[tuple[int, str, Need]]:
+    """Who came earlier and waits for one of the same pools: of each kind of party, the first."""
+    pools = {pool for pool, _ in need}
+    return [
+        (*line[0], other)
+        for other, line in lines.items()
+        if line[0][0] < arrival and any(pool in pools for pool, _ in other)
+    ]
+
+
+def _skipped(ahead: list[tuple[int, str, Need]], free: dict[str, int]) -> tuple[Skipped, ...]:
+    passed: list[Skipped] = []
+    for _, registration, need in sorted(ahead)[: limits.SKIPPED_SHOWN]:
         pool, count = next((pool, count) for pool, count in need if free[pool] < count)
-        passed.append((line[head][0], Skipped(line[head][1], pool, count, free[pool])))
-    return tuple(skipped for _, skipped in sorted(passed, key=lambda each: each[0]))[: limits.SKIPPED_SHOWN]
+        passed.append(Skipped(registration, pool, count, free[pool]))
+    return tuple(passed)
