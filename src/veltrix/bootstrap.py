@@ -41,6 +41,7 @@ from veltrix.observability.metrics import Metrics
 from veltrix.ports.access import Access
 from veltrix.ports.channel import Channel
 from veltrix.ports.errors import Unavailable
+from veltrix.ports.system import Clock
 from veltrix.processing.service import ProcessingService
 from veltrix.registration.service import RegistrationService
 from veltrix.registration.settings import Settings
@@ -50,7 +51,7 @@ _log = get_logger("serve")
 # A stampede makes millions of short-lived objects and few cycles: collect rarely, and never what is here
 # before the first request.
 _GC_THRESHOLD: Final = (50_000, 20, 100)
-_COURTESY_HELD: Final = 100
+_COURTESY_ROUND_S: Final = 0.005
 _COURTESY_STEP_S: Final = 0.02
 _COURTESY_STEPS_MAX: Final = 50
 _KEEP_ALIVE_S: Final = 75
@@ -182,7 +183,7 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
             clock=clock,
             entropy=entropy,
             settings=_notification_settings(config, port, signer),
-            courtesy=_courtesy(registration),
+            courtesy=_courtesy(clock),
             metrics=metrics,
         )
         yield Platform(registration, processing, notification, metrics)
@@ -343,14 +344,17 @@ def _channel(config: Config) -> Channel:
     )
 
 
-def _courtesy(registration: RegistrationService) -> Callable[[], Awaitable[None]]:
-    """Lets notification give way while many people wait for an answer, for a second at the most."""
-    desk = registration.core.desk
+def _courtesy(clock: Clock) -> Callable[[], Awaitable[None]]:
+    """Lets notification give way while the event loop is busy, for a second at the most.
+
+    How long a round of the loop takes says so: it is short at any load that leaves time for mail.
+    """
 
     async def give_way() -> None:
         for _ in range(_COURTESY_STEPS_MAX):
+            began_s = clock.monotonic_s()
             await asyncio.sleep(0)
-            if desk.held < _COURTESY_HELD:
+            if clock.monotonic_s() - began_s < _COURTESY_ROUND_S:
                 return
             await asyncio.sleep(_COURTESY_STEP_S)
 
