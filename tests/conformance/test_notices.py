@@ -216,6 +216,13 @@ async def test_an_erasure_is_repeatable_where_the_inbox_stands(notices: Subject[
         await notices.it.record(0, 0, 0, Planned(erased=[("evt", "anna")]))
 
 
+async def test_an_erasure_covers_what_is_planned_with_it(notices: Subject[Notices]):
+    """A notice that the same run of facts leads to is suppressed too, and its id is among those returned."""
+    planned = Planned([notice(1), notice(2, "berta")], erased=[("evt", "anna")])
+    assert await notices.it.record(0, 0, 2, planned) == [notice(1).id]
+    assert await notices.it.counts() == EMPTY | {NoticeStatus.PENDING: 1, NoticeStatus.SUPPRESSED: 1}
+
+
 async def test_jobs_fan_out_page_by_page(notices: Subject[Notices]):
     """A page's notices and the job's new place are recorded together; the end removes it."""
     job = FanOut(0, 7, "org", "evt", "event.cancelled", trace="t")

@@ -227,6 +227,38 @@ async def test_a_failed_commit_fails_its_whole_group(log: SqliteLog, code: int, 
     assert [record.value for record in await log.read(0, 0, 10, 0)] == [b"before", b"after"]
 
 
+async def test_no_value_stops_the_thread(log: SqliteLog, ledger: SqliteLedger):
+    """A text that is no Unicode is rejected, alone, and whoever writes next is served."""
+    at = await desk(ledger)
+    appends = [log.append(0, Record(b"%d" % n, "\ud800" if n == 1 else "")) for n in range(3)]
+    done = await asyncio.gather(*appends, return_exceptions=True)
+    assert [isinstance(each, Rejected) for each in done] == [False, True, False]
+    changes = await at.prepare(b"garbage")
+    changes.decisions[0].detail = "\ud800"
+    with pytest.raises(Rejected):
+        await ledger.commit(changes)
+    changes.decisions[0].detail = object()  # type: ignore[assignment]  # what a defect might do
+    with pytest.raises(PortError):
+        await ledger.commit(changes)
+    changes.decisions[0].detail = ""
+    await ledger.commit(changes)
+
+
+async def test_batches_of_every_size_leave_few_statements(ledger: SqliteLedger):
+    """Inserting any number of rows writes them all, by statements of few different sizes."""
+    connection = ledger._writer.connection  # type: ignore[union-attr]  # it is open for writing
+    said: set[str] = set()
+    connection.set_trace_callback(said.add)
+    for count in range(1, 1_300, 37):
+        connection.execute("BEGIN IMMEDIATE")
+        rows = [(number, b"x") for number in range(count)]
+        assert writer.insert_rows(connection, "INSERT INTO facts", rows) == count
+        assert connection.execute("SELECT count(*) FROM facts").fetchone() == (count,)
+        connection.execute("ROLLBACK")
+    connection.set_trace_callback(None)
+    assert len({statement.count("(") for statement in said if "INSERT" in statement}) <= 10
+
+
 async def test_a_full_disk_is_unavailable(log: SqliteLog, ledger: SqliteLedger):
     """When the file may not grow, appends and commits surely do not happen; with room they do again."""
     at = await desk(ledger)

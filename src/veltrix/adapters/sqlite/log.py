@@ -124,6 +124,10 @@ class SqliteLog:
                 f"a record of {len(record.value)} bytes is too large; at most {limits.READ_BATCH_MAX_BYTES}"
             )
         self._tail(partition)
+        try:
+            f"{record.trace}{record.reply_to}".encode()
+        except UnicodeEncodeError as error:
+            raise Rejected(f"the record's trace or reply address is no text: {error}") from error
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Appended] = loop.create_future()
         self._queue.append(_Append(partition, record, done))

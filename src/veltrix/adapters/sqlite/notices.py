@@ -126,7 +126,7 @@ class SqliteNotices:
         async with self._writer.transaction() as connection:
             counts, self._counts = self._counts, None
             _move_inbox(connection, partition, after_seq, upto_seq)
-            self._add(planned.notices, moved)
+            self._add(planned.notices, moved, at_once=bool(planned.erased))
             connection.executemany(_ADD_JOB, map(_job_row, planned.jobs))
             for event, person in planned.erased:
                 erased += _suppress(connection, event, person, moved)
@@ -233,14 +233,17 @@ class SqliteNotices:
             async with self._writer.lock:
                 self._writer.close()
 
-    def _add(self, notices: Iterable[Notice], moved: Counter[str]) -> None:
-        """Insert them with the COMMIT; those that exist already are kept as they are."""
+    def _add(self, notices: Iterable[Notice], moved: Counter[str], *, at_once: bool = False) -> None:
+        """Insert them, with the COMMIT or at once; those that exist already are kept as they are."""
         rows = _rows(notices)
 
         def insert(connection: sqlite3.Connection) -> None:
             moved["pending"] += insert_rows(connection, _ADD, rows, "ON CONFLICT DO NOTHING")
 
-        self._writer.defer(insert)
+        if at_once:
+            insert(self._writer.connection)
+        else:
+            self._writer.defer(insert)
 
     def _count(self, counts: Counter[str] | None, moved: Counter[str]) -> None:
         """Put the counts back after a commit that went well; after any other they are counted anew."""

@@ -48,13 +48,19 @@ _ROWS_MAX: Final = 512
 def insert_rows(
     connection: sqlite3.Connection, head: str, rows: Sequence[Sequence[object]], tail: str = ""
 ) -> int:
-    """Insert rows of one length by statements of up to `_ROWS_MAX` rows; returns how many rows it changed."""
-    changed = 0
-    for start in range(0, len(rows), _ROWS_MAX):
-        part = rows[start : start + _ROWS_MAX]
+    """Insert rows of one length by few statements; returns how many rows they changed.
+
+    The numbers of rows a statement are powers of two: a connection keeps its prepared statements, and one
+    for every size of batch would be a hundred megabytes of them.
+    """
+    changed = start = 0
+    while start < len(rows):
+        size = min(_ROWS_MAX, 1 << (len(rows) - start).bit_length() - 1)
+        part = rows[start : start + size]
         marks = f"({', '.join('?' * len(part[0]))})"
-        statement = f"{head} VALUES {', '.join([marks] * len(part))} {tail}"
+        statement = f"{head} VALUES {', '.join([marks] * size)} {tail}"
         changed += connection.execute(statement, list(chain.from_iterable(part))).rowcount
+        start += size
     return changed
 
 
@@ -91,7 +97,7 @@ class Writer:
             self.begin()
             try:
                 yield self.connection
-            except (sqlite3.Error, OverflowError) as error:
+            except (sqlite3.Error, OverflowError, UnicodeError) as error:
                 self.rollback()
                 raise self._refused(error) from error
             except BaseException:
@@ -180,15 +186,17 @@ class Writer:
         """What an error before the COMMIT says: a constraint forbids it, or it cannot be written now."""
         if isinstance(error, PortError):
             return error
-        if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | OverflowError):
+        if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | OverflowError | UnicodeError):
             return Rejected(f"{self._name} forbids it: {error}")
+        if not isinstance(error, sqlite3.OperationalError):
+            _log.error("a transaction on %s raised", self._name, exc_info=error)
         return Unavailable(f"{self._name} cannot be written: {error}")
 
     def _commit(self) -> PortError | None:
         try:
             for work in self._deferred:
                 work(self.connection)
-        except (sqlite3.Error, OverflowError, PortError) as error:
+        except Exception as error:  # whatever it is, the loop must learn of it, and the thread go on
             self.rollback()
             return self._refused(error)
         try:
