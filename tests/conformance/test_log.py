@@ -106,6 +106,8 @@ async def test_what_can_never_be_appended_is_rejected(log: Subject[Log]):
     """A record that no read could return, and a partition that is not there, leave no trace."""
     with pytest.raises(Rejected, match="too large"):
         await log.it.append(0, Record(b"x" * (limits.READ_BATCH_MAX_BYTES + 1)))
+    with pytest.raises(Rejected, match="no text"):
+        await log.it.append(0, Record(b"value", "\ud800"))
     for partition in (-1, 2):
         with pytest.raises(Rejected, match="no partition"):
             await log.it.append(partition, Record(b"nowhere"))

@@ -42,6 +42,10 @@ class MemoryLog:
             raise Rejected(
                 f"a record of {len(record.value)} bytes is too large; at most {limits.READ_BATCH_MAX_BYTES}"
             )
+        try:
+            f"{record.trace}{record.reply_to}".encode()
+        except UnicodeEncodeError as error:
+            raise Rejected(f"the record's trace or reply address is no text: {error}") from error
         records = self._of(partition)
         offset, append_ms = len(records), self._clock.now_ms()
         records.append(LogRecord(offset, append_ms, record.value, record.trace, record.reply_to))
