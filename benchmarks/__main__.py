@@ -1,18 +1,34 @@
 """`python -m benchmarks`: run the parts that are asked for and print one table."""
 
 import argparse
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, Protocol
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import latency, machine, servers, streams, throughput
+from veltrix.load.client import ClientError
 from veltrix.load.command import run_on_fast_loop
 from veltrix.load.crowd import raise_file_limit
 
 PARTS = ("throughput", "crowd", "processing", "streams")
 Row = tuple[str, str, str]
+
+
+class Measured(Protocol):
+    """What a part found."""
+
+    def rows(self) -> list[Row]:
+        """For the table: what, value, remark."""
+        ...
+
+
+Sized = Coroutine[Any, Any, Measured]
 
 
 def arguments() -> argparse.Namespace:
@@ -38,42 +54,45 @@ def arguments() -> argparse.Namespace:
     if unknown := set(chosen.parts) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     if chosen.quick:
-        small = {"rounds": 1, "crowd": 200, "connections": 20, "people": 400, "rate": 100.0, "duration": 1.0}
-        vars(chosen).update({**small, "open": 50, "clients": 50, "changes": 1})
+        small = {"rounds": 1, "crowd": 60, "connections": 10, "people": 100, "rate": 100.0, "duration": 0.5}
+        vars(chosen).update({**small, "open": 50, "clients": 20, "changes": 1})
     return chosen
 
 
-def measure(chosen: argparse.Namespace, console: Console) -> list[list[Row]]:
-    """Each part's rows; progress goes to standard error."""
+def measure(chosen: argparse.Namespace, say: Callable[[str], None]) -> Iterator[tuple[str, Sized]]:
+    """The parts that are asked for, each with a way to run it; those that share servers stand together."""
     parts = chosen.parts or PARTS
-    sections: list[list[Row]] = []
     sizes = {"throughput": (chosen.connections, chosen.people), "crowd": (chosen.crowd, chosen.crowd)}
-    with servers.veltrix(chosen.data) as veltrix:
-        compared = [part for part in ("throughput", "crowd") if part in parts]
-        if compared:
-            with servers.ceiling() as ceiling:
-                for part in compared:
-                    comparison = run_on_fast_loop(
-                        throughput.compare(ceiling, veltrix, *sizes[part], chosen.rounds, console.print)
-                    )
-                    sections.append(comparison.rows())
+    with ExitStack() as stack:
+        veltrix = stack.enter_context(servers.veltrix(chosen.data))
+        ceiling = stack.enter_context(servers.ceiling())
+        for part in (part for part in sizes if part in parts):
+            connections, people = sizes[part]
+            yield part, throughput.compare(ceiling, veltrix, connections, people, chosen.rounds, say)
         if "processing" in parts:
-            console.print("processing latency …")
-            processing = run_on_fast_loop(latency.measure(veltrix, chosen.rate, chosen.duration, chosen.open))
-            sections.append(processing.rows())
+            yield "processing", latency.measure(veltrix, chosen.rate, chosen.duration, chosen.open)
     if "streams" in parts:
-        console.print("streams …")
-        with servers.veltrix(chosen.data) as veltrix:  # a fresh one: memory that others used is no client's
-            sections.append(run_on_fast_loop(streams.measure(veltrix, chosen.clients, chosen.changes)).rows())
-    return sections
+        # A platform of its own: what earlier runs left in memory is no client's.
+        with servers.veltrix(chosen.data) as fresh:
+            yield "streams", streams.measure(fresh, chosen.clients, chosen.changes)
 
 
-def main() -> None:
+def rows_of(part: str, coroutine: Sized, say: Callable[[str], None]) -> list[Row]:
+    """Run a part; one that fails is a row that says why, so that the others are not lost."""
+    say(f"{part} …")
+    try:
+        return run_on_fast_loop(coroutine).rows()
+    except (ClientError, TimeoutError, AssertionError) as error:
+        return [(part, "failed", f"{type(error).__name__}: {error}")]
+
+
+def main() -> int:
     """Measure and print."""
     chosen = arguments()
     raise_file_limit()
     facts = machine.facts()
-    sections = measure(chosen, Console(stderr=True, highlight=False))
+    say = Console(stderr=True, highlight=False).print
+    sections = [rows_of(part, coroutine, say) for part, coroutine in measure(chosen, say)]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title="Veltrix benchmarks", title_justify="left")
     for name in ("what", "measured", ""):
         table.add_column(name, overflow="fold")
@@ -87,7 +106,8 @@ def main() -> None:
     if not out.is_terminal:
         out = Console(highlight=False, width=160)
     out.print(table)
+    return 1 if any(row[1] == "failed" for section in sections for row in section) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

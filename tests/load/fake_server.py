@@ -155,7 +155,6 @@ class FakeServer:
             self.parties[party.id] = party
         if self.nth("swap_name"):
             party.name = "Somebody Else"
-        self.promote()
         return 201, answer
 
     def accepted(self, party: Party, offset: int) -> Json:
@@ -194,7 +193,7 @@ class FakeServer:
         return 200, answer
 
     def promote(self) -> None:
-        """Offer what is free to who waits."""
+        """Something was given back: offer what is free to who waits."""
         waiting = self.waiting()
         for waits in reversed(waiting) if self.faults.wrong_promotion else waiting:
             if self.fits(waits.need):

@@ -77,7 +77,7 @@ class _Clerk:
             self.free.update(party.need)
 
     def promote(self) -> None:
-        """Offer what is free in order of arrival; whoever does not fit is passed over."""
+        """Something was given back: offer what is free in order of arrival, to whoever fits."""
         for party in list(self.waiting.values()):
             if not any(self.free[pool] > 0 for pool in self.terms.capacities):
                 return
@@ -118,7 +118,6 @@ def unexplained(history: History) -> Iterator[str]:
             yield f"offset {offset}, {attempt.email}: told {told}; in order of arrival it is {expected}"
         if not answer.refusal:
             clerk.admit(_Party(answer.registration, attempt.email, need, told))
-            clerk.promote()
     if differed:
         return  # what follows from a wrong decision is not counted again
     for row in history.ledger or ():
