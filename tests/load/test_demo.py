@@ -85,7 +85,7 @@ def test_only_the_last_runs_are_kept(tmp_path):
     ],
 )
 async def test_what_goes_wrong_after_the_load_fails_the_demo(changes, words):
-    """Whoever was not told once, a notice that did not get out, and a failed audit are each in the verdict."""
+    """Who was not told once, a notice that did not get out, and a failed audit are each in the verdict."""
     async with serving() as (_, url):
         report = await execute(LoadOptions(url=url, api_key=KEY, registrants=10))
     shown = demo.Shown(report, {"accepted": 10}, 10, 1.0, [], {"verdict": "PASS"})
