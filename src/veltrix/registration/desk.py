@@ -225,6 +225,12 @@ class Desk:
             self._meters.gauge("undecided", sum(progress.undecided for progress in self.progress))
             self._read_back()
 
+    def give_up(self) -> None:
+        """End all waiting: what is undecided is answered 202 with its receipt."""
+        for waiters in list(self._waiters.values()):
+            for waiter in waiters:
+                waiter.resolve(None)
+
     def _turned_away(self, code: str, progress: Progress) -> Problem:
         self._meters.turned_away(code)
         wait_s = progress.estimated_wait_s(progress.end_offset) or 1.0

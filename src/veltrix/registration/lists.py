@@ -48,7 +48,8 @@ class RegistrationPage(msgspec.Struct):
 
 
 class SeatRow(msgspec.Struct):
-    """One seat, as an export by seat has it. `name` and `email` are the attendee's, else the contact's."""
+    """One seat, as an export by seat has it: `name` and `email` of the attendee, else of the contact;
+    answers of the registration and of the seat."""
 
     registration: str
     arrival: str
@@ -178,7 +179,7 @@ class Lists:
                     contact.name if contact else None,
                     contact.email if contact else None,
                     bool(row.erased),
-                    out.answers or {},
+                    (row.answers or {}) | (out.answers or {}),
                 )
             )
         return made

@@ -48,6 +48,7 @@ from veltrix.registration.settings import Settings
 _log = get_logger("registration")
 
 _RESUBSCRIBE_S: Final = 1.0
+_ANSWERING_S: Final = 2.0
 
 
 class RegistrationService:
@@ -107,14 +108,21 @@ class RegistrationService:
         """Let nobody in, answer who waits, end streams; bounded in time, safe to call twice."""
         self._probes.stopping = self._gate.stopping = self.core.stopping = True
         await self._live.stop()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.settings.stop_timeout_s):
-                await self._gate.idle.wait()
+        if not await self._idle(self.settings.stop_timeout_s):
+            self.core.desk.give_up()
+            await self._idle(_ANSWERING_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         await self.core.reserve.stop()
+
+    async def _idle(self, timeout_s: float) -> bool:
+        """Whether all requests are answered, within that time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._gate.idle.wait()
+        return self._gate.idle.is_set()
 
     async def _follow(self, subscription: AsyncIterator[Published]) -> None:
         """Learn of every published fact; what a gap hides is read from the ledger when it is needed."""
