@@ -8,11 +8,12 @@ from typing import Protocol
 
 from veltrix.domain import limits
 from veltrix.domain.commands import Actor, ContinuePromotions, Envelope
+from veltrix.domain.decider import RULES, RulesUnknown
 from veltrix.domain.identifiers import command_id
 from veltrix.domain.state import PartitionState
 from veltrix.observability.logging import get_logger
 from veltrix.ports.coordinator import Grant
-from veltrix.ports.errors import Mismatch, OutcomeUnknown, Rejected
+from veltrix.ports.errors import Mismatch, OutcomeUnknown, Rejected, Unavailable
 from veltrix.ports.feed import Replies
 from veltrix.ports.ledger import Head, Ledger
 from veltrix.ports.log import Log, LogRecord, Record
@@ -79,6 +80,12 @@ class Processor:
     async def _take_over(self) -> None:
         """Fence older owners, check that log and ledger belong together, start from the ledger's offset."""
         identity = self.log.identity
+        standing = await self.ledger.head(self.partition)
+        if standing is not None and standing.rules_version not in RULES:
+            raise RulesUnknown(
+                f"partition {self.partition} is under rules version {standing.rules_version}, which this "
+                "version of Veltrix does not know. Start the version that made it, or a newer one."
+            )
         head = await self.ledger.take_over(self.partition, self.grant.term, self.grant.owner, identity)
         await self._check_log(head)
         self.state = PartitionState(
@@ -107,7 +114,11 @@ class Processor:
         if head.next_offset == 0:
             return
         before = await self.log.read(self.partition, head.next_offset - 1, 1, limits.READ_WAIT_S)
-        if before and record_hash(before[0].value) != head.last_hash:
+        if not before:
+            raise Unavailable(
+                f"record {head.next_offset - 1} of partition {self.partition} cannot be read now"
+            )
+        if record_hash(before[0].value) != head.last_hash:
             raise Mismatch(
                 f"partition {self.partition}: record {head.next_offset - 1} of the log is not the one that "
                 "the ledger decided; they do not belong together. Restore both from the same time."
