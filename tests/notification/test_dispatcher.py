@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.notification.letterbox import opened
 from tests.notification.stage import Dice, Stage, event_spec
@@ -474,6 +476,39 @@ async def test_counts_are_told_now_and_then(stage):
     await parts.run()
     assert len(meters.counts) == 2
     assert meters.counts[-1][0]["accepted"] == 1
+
+
+@given(data=st.data())
+def test_every_notice_comes_to_a_definite_end(data):
+    """Under any outcomes and crashes each ends for good, after a bounded number of attempts."""
+    asyncio.run(dispatch_at_random(data))
+
+
+async def dispatch_at_random(data: st.DataObject) -> None:
+    """Let the channel answer as it likes, and processes die with notices in hand."""
+    stage = await Stage().begin()
+    mailbox = stage.mailbox
+    assert isinstance(mailbox, MemoryMailbox)
+    event = await stage.event(event_spec(pools=(PoolSpec("main", 50),)))
+    people = [await stage.register(event, f"P{number}") for number in range(data.draw(st.integers(1, 5)))]
+    await stage.publish()
+    await stage.parts().plan()
+    mailbox.script(*data.draw(st.lists(st.sampled_from(Sent), max_size=25)))
+    for dies in [*data.draw(st.lists(st.booleans(), max_size=12)), *[False] * limits.MAIL_ATTEMPTS_MAX]:
+        parts = stage.parts()
+        await parts.dispatcher.step()
+        await asyncio.sleep(0)
+        if not dies:  # else it ends before it recorded anything
+            await parts.dispatch()
+        stage.clock.ms += 60_001 + 2 * round(max(limits.MAIL_RETRY_S) * 1000)
+    for registration in people:
+        notice, status, _, _ = await stage.only(registration)
+        assert status in (NoticeStatus.ACCEPTED, NoticeStatus.REFUSED, NoticeStatus.DEAD)
+        tries = sum(mail.notice == notice.id for mail in mailbox.tries)
+        assert tries <= 2 * limits.MAIL_ATTEMPTS_MAX
+        if status is NoticeStatus.ACCEPTED:
+            assert notice.id in mailbox.sent
+    assert {mail.notice for mail in mailbox.tries} == {(await stage.only(each))[0].id for each in people}
 
 
 async def test_mails_go_out_in_order(stage):

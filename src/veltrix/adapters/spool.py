@@ -94,7 +94,7 @@ class Spool:
         try:
             while self._waiting:
                 group, self._waiting = self._waiting[:_GROUP_MAX], self._waiting[_GROUP_MAX:]
-                mails = [(str(self.path(mail.notice)), mail.content) for mail, _ in group]
+                mails = [(f"{self._directory}/{mail.notice}{SUFFIX}", mail.content) for mail, _ in group]
                 attempts = await loop.run_in_executor(
                     self._writer, _write_group, str(self._directory), mails, self._sync
                 )

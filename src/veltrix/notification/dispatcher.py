@@ -76,8 +76,10 @@ class Dispatcher:
         delay_s = limits.BACKOFF_MIN_S
         while not self._stopping:
             try:
-                await self.flush()
+                if len(self._results) >= limits.NOTICE_CLAIM_MAX:
+                    await self.flush()
                 if not await self.step():
+                    await self.flush()
                     await self._wait()
                 delay_s = limits.BACKOFF_MIN_S
             except PortError as error:

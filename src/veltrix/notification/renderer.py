@@ -45,7 +45,7 @@ class Renderer:
 
     sender: Sender
     signer: Signer
-    texts: Texts = field(default_factory=Texts)
+    texts: Texts
     _letters: dict[tuple[str, int, Variant], Letter] = field(default_factory=dict)
     _locales: dict[tuple[str, int, str], str] = field(default_factory=dict)
 

@@ -14,6 +14,7 @@ from veltrix.notification.meters import NoMeters, NotificationMetrics
 from veltrix.notification.planner import NoticeMaker, Planner
 from veltrix.notification.renderer import Renderer
 from veltrix.notification.settings import NotificationSettings
+from veltrix.notification.texts import shared_texts
 from veltrix.ports.channel import Channel
 from veltrix.ports.feed import Feed
 from veltrix.ports.notices import Notices, NoticeStatus
@@ -55,11 +56,12 @@ class NotificationService:
         recent, events = Recent(), Events(queries, clock)
         maker = NoticeMaker(notices, recent, tuple(by_name))
         self._notices = notices
+        self._texts = shared_texts()
         self._queries = queries
         self._dispatcher = Dispatcher(
             notices,
             Gatherer(queries, vault, events, recent),
-            Renderer(settings.mail_sender(), settings.signer),
+            Renderer(settings.mail_sender(), settings.signer, self._texts),
             by_name,
             clock,
             entropy,
@@ -88,6 +90,7 @@ class NotificationService:
     async def start(self) -> None:
         """Begin to follow the facts and to deliver what is owed."""
         assert self._dispatching is None, "a service starts once"
+        self._texts.load()
         self._dispatching = asyncio.create_task(self._dispatcher.run(), name="notification/dispatcher")
         self._planning = [
             asyncio.create_task(self._planner.run(), name="notification/planner"),
