@@ -119,6 +119,7 @@ def _show(platform: LocalPlatform, people: int, console: Console) -> Shown:
         registrants=people,
         capacity=SEATS * people // PEOPLE,
         waitlist=WAITLIST * people // PEOPLE,
+        pools=1,
         title="Midsummer Night at the Harbour",
     )
     _say(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from veltrix.domain import limits
 from veltrix.load.history import Attempt, History, Kind, Terms
 
 _SEATED: Final = "seated"
@@ -76,16 +77,18 @@ class _Clerk:
         else:
             self.free.update(party.need)
 
-    def promote(self) -> None:
-        """Something was given back: offer what is free in order of arrival, to whoever fits."""
+    def promote(self) -> int:
+        """Something was given back: offer what is free in order of arrival, to whoever fits. How many are."""
+        before = len(self.waiting)
         for party in list(self.waiting.values()):
             if not any(self.free[pool] > 0 for pool in self.terms.capacities):
-                return
+                break
             if self.fits(party.need):
                 del self.waiting[party.registration]
                 self.waited_for.subtract(party.need.keys())
                 self.free.subtract(party.need)
                 party.where = _SEATED
+        return before - len(self.waiting)
 
 
 def is_complete(history: History) -> bool:
@@ -98,7 +101,11 @@ def is_complete(history: History) -> bool:
 
 
 def unexplained(history: History) -> Iterator[str]:
-    """Decisions that differ from the clerk's, then places in the export that do."""
+    """Decisions that differ from the clerk's, then places in the export that do.
+
+    One decision promotes only so many; the rest of a larger offer follows with a command of Veltrix's own,
+    whose place nobody outside knows. From there on the clerk says nothing.
+    """
     clerk = _Clerk(history.terms, Counter(history.terms.capacities))
     differed = False
     for offset, attempt in _by_arrival(history):
@@ -106,7 +113,8 @@ def unexplained(history: History) -> Iterator[str]:
         assert answer is not None
         if attempt.kind is Kind.CANCEL:
             clerk.leave(attempt.target if not answer.refusal else "")
-            clerk.promote()
+            if clerk.promote() > limits.PROMOTIONS_PER_DECISION:
+                return
             continue
         need: Counter[str] = Counter()
         for category in attempt.categories:

@@ -106,9 +106,8 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
 
 
 def _table(report: LoadReport) -> Table:
-    table = Table(
-        box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title=_title(report), title_justify="left"
-    )
+    # The box puts one space between columns; more would not fit a terminal of 80.
+    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, title=_title(report), title_justify="left")
     table.add_column("requests", no_wrap=True)
     table.add_column("count", justify="right", no_wrap=True)
     for name in ("min", "mean", "p50", "p90", "p99", "p99.9", "max ms"):
