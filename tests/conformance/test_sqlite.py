@@ -18,6 +18,7 @@ import pytest
 
 from tests.conformance.adapters import Closable
 from tests.conformance.batches import desk, rows
+from tests.domain.room import event_spec
 from veltrix.adapters.sqlite import (
     DataDirectoryLock,
     SqliteAccess,
@@ -30,6 +31,8 @@ from veltrix.adapters.sqlite import (
     writer,
 )
 from veltrix.adapters.sqlite.writer import Writer
+from veltrix.domain import limits
+from veltrix.domain.commands import CreateEvent
 from veltrix.ports.errors import Mismatch, OutcomeUnknown, PortError, Rejected, Unavailable
 from veltrix.ports.log import Record
 
@@ -195,6 +198,16 @@ async def test_an_append_is_acknowledged_after_its_commit(log: SqliteLog, monkey
     assert len(await reading) == 1
 
 
+async def test_a_group_is_bounded(log: SqliteLog, monkeypatch: pytest.MonkeyPatch):
+    """More appends at once than a group may hold are committed in several, in the order they came."""
+    monkeypatch.setattr(limits, "APPEND_BATCH_MAX", 40)
+    gate = Gate(monkeypatch)
+    gate.opened.set()
+    appended = await asyncio.gather(*(log.append(0, Record(b"%d" % number)) for number in range(100)))
+    assert gate.commits == 3
+    assert [each.offset for each in appended] == list(range(100))
+
+
 async def test_appends_share_commits(log: SqliteLog, monkeypatch: pytest.MonkeyPatch):
     """What is appended in one round of the loop is one COMMIT; what comes while it lasts is the next."""
     gate = Gate(monkeypatch)
@@ -280,13 +293,14 @@ async def test_a_full_disk_is_unavailable(log: SqliteLog, ledger: SqliteLedger):
     ("code", "expected"), [(sqlite3.SQLITE_FULL, Unavailable), (sqlite3.SQLITE_IOERR_FSYNC, OutcomeUnknown)]
 )
 async def test_a_failed_commit_of_a_batch(ledger: SqliteLedger, code: int, expected: type[PortError]):
-    """The owner learns whether it surely did not happen; the batch can be committed afterwards."""
+    """The owner learns whether it surely did not happen; the batch can be committed afterwards, whole."""
     at = await desk(ledger)
-    changes = await at.prepare(b"garbage")
+    changes = await at.prepare(at.ask(CreateEvent(event_spec(), "key_hash")))
     with failing(ledger, code), pytest.raises(expected):
         await ledger.commit(changes)
+    assert await rows(ledger, "decisions", "events") == []
     await ledger.commit(changes)
-    assert len(await rows(ledger, "decisions")) == 1
+    assert [table for table, _ in await rows(ledger, "decisions", "events")] == ["events", "decisions"]
 
 
 async def test_no_cancellation_reaches_a_commit(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch):
