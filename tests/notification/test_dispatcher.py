@@ -435,6 +435,57 @@ async def test_results_are_kept_until_they_are_recorded():
     assert len(stage.mailbox.tries) == 1
 
 
+async def test_what_cannot_be_read_keeps_nobody_waiting(stage, monkeypatch):
+    """A registration that is missing from the ledger, and a kind that no text is for: the others go out."""
+    event = await stage.event()
+    ada = await stage.register(event, "Ada")
+    bob = await stage.register(event, "Bob")
+    await stage.ask(CancelEvent(), event)
+    await stage.publish()
+    await stage.parts().plan()
+    known = (await stage.notices.of_registration(bob.id))[0][0]
+    odd = replace(known, id="ntc_" + "f" * 32, kind="birthday", recipient="other")
+    at = stage.facts[-1].seq
+    await stage.notices.record(0, at, at, Planned([odd]))
+    registration = stage.ledger.registration
+
+    async def without_ada(wanted):
+        return None if wanted == ada.id else await registration(wanted)
+
+    monkeypatch.setattr(stage.ledger, "registration", without_ada)
+    await stage.parts().dispatch()
+    statuses = [
+        (notice.kind, status, detail)
+        for each in (ada, bob)
+        for notice, status, _, detail in await stage.notices.of_registration(each.id)
+    ]
+    assert statuses == [
+        ("confirmed", NoticeStatus.ACCEPTED, ""),
+        ("event_cancelled", NoticeStatus.PENDING, f"registration {ada.id} cannot be read"),
+        ("confirmed", NoticeStatus.ACCEPTED, ""),
+        ("event_cancelled", NoticeStatus.ACCEPTED, ""),
+        ("birthday", NoticeStatus.DEAD, "there is no text for this kind of notice"),
+    ]
+
+
+async def test_no_more_are_in_flight_than_is_said(stage):
+    """Where a channel has few connections, few mails are claimed at once."""
+    stage.mailbox = Slow()
+    event = await stage.event(event_spec(pools=(PoolSpec("main", 100),)))
+    for number in range(50):
+        await stage.register(event, f"P{number}")
+    await stage.publish()
+    parts = stage.parts()
+    parts.dispatcher.in_flight = 4
+    await parts.plan()
+    while await parts.dispatcher.step():
+        pass
+    assert (await stage.notices.counts())[NoticeStatus.ATTEMPTING] == 4
+    stage.mailbox.word.set()
+    await parts.dispatch()
+    assert len(stage.mails()) == 50
+
+
 async def test_while_the_ledger_is_away_nothing_is_lost(stage, monkeypatch):
     """Notices that could not be prepared are put back for later, and go out then."""
     event = await stage.event()

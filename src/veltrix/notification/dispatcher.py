@@ -38,6 +38,7 @@ class Dispatcher:
     metrics: NotificationMetrics
     courtesy: Callable[[], Awaitable[None]]
     lease_s: float
+    in_flight: int = limits.NOTICE_IN_FLIGHT_MAX
     _in_hand: dict[str, asyncio.Task[None] | None] = field(default_factory=dict)
     _oldest_ms: dict[str, int] = field(default_factory=dict)
     _withheld: set[str] = field(default_factory=set)
@@ -93,13 +94,15 @@ class Dispatcher:
 
     async def step(self) -> bool:
         """Claim and start what there is room for; False when there was none, or nothing due."""
-        room = limits.NOTICE_IN_FLIGHT_MAX - len(self._in_hand)
-        if room < limits.NOTICE_CLAIM_MAX:
-            return False
+        room = self.in_flight - len(self._in_hand)
+        if room < min(limits.NOTICE_CLAIM_MAX, (self.in_flight + 1) // 2):
+            return False  # a few at a time would cost a transaction each
         await self.courtesy()
         claimed_s = self.clock.monotonic_s()
         now_ms = self.clock.now_ms()
-        claimed = await self.notices.claim(now_ms, limits.NOTICE_CLAIM_MAX, round(self.lease_s * 1000))
+        claimed = await self.notices.claim(
+            now_ms, min(room, limits.NOTICE_CLAIM_MAX), round(self.lease_s * 1000)
+        )
         await self._gauge(now_ms)
         if not claimed:
             return False
@@ -140,7 +143,10 @@ class Dispatcher:
         """Write the mail and start to send it, or record why not."""
         notice = claimed.notice
         if isinstance(material, Verdict):
-            self._end(claimed, material.status, material.detail)
+            if material.status is NoticeStatus.PENDING:
+                self._put_back(claimed, material.detail)
+            else:
+                self._end(claimed, material.status, material.detail)
             return
         if notice.id in self._withheld:
             self._end(claimed, NoticeStatus.SUPPRESSED, "the person was erased")
@@ -190,7 +196,7 @@ class Dispatcher:
         self._oldest_ms.pop(result.notice, None)
         self._withheld.discard(result.notice)
         self._results.append(result)
-        if not self._in_hand or len(self._results) >= limits.NOTICE_CLAIM_MAX:
+        if not self._in_hand or len(self._results) >= min(limits.NOTICE_CLAIM_MAX, self.in_flight // 2):
             self._wake.set()
         elif len(self._results) == 1:  # others are slower: what there is must not wait for them
             asyncio.get_running_loop().call_later(limits.NOTICE_LINGER_S, self._wake.set)

@@ -12,18 +12,18 @@ from veltrix.domain.notices import NoticeKind
 from veltrix.domain.registration import Box, Registration
 from veltrix.notification.memory import Events, Recent
 from veltrix.notification.renderer import Material, box_of, material_of
-from veltrix.ports.errors import Unavailable
 from veltrix.ports.notices import Claimed, Notice, NoticeStatus
 from veltrix.ports.queries import Queries
 from veltrix.ports.vault import Vault
 from veltrix.sealing import BoxBroken, open_box
 
+_KINDS = frozenset(NoticeKind)
 _TO_EVERYONE = (NoticeKind.EVENT_CHANGED, NoticeKind.EVENT_CANCELLED)
 
 
 @dataclass(slots=True)
 class Verdict:
-    """Why no mail is to be written."""
+    """Why no mail is to be written; `pending` where one may be later."""
 
     status: NoticeStatus
     detail: str
@@ -47,7 +47,10 @@ class Gatherer:
     recent: Recent
 
     async def gather(self, claimed: Sequence[Claimed]) -> list[Material | Verdict]:
-        """For each claimed notice its material, or why there is none. Raises the ports' errors."""
+        """For each claimed notice its material, or why there is none. Raises the ports' errors.
+
+        What is wrong with one notice is that notice's verdict, and never keeps the others waiting.
+        """
         facts = await self._facts([each.notice for each in claimed])
         abouts = [await self._about(each.notice, facts) for each in claimed]
         wanted = {about.box.key_id for about in abouts if isinstance(about, _About)}
@@ -81,9 +84,8 @@ class Gatherer:
         by_place = await self._read({(notice.partition, notice.seq) for notice in missing})
         for notice in missing:
             numbered = by_place.get((notice.partition, notice.seq))
-            if numbered is None:
-                raise Unavailable(f"fact {notice.partition}/{notice.seq} cannot be read")
-            found[notice.id] = (numbered, None)
+            if numbered is not None:
+                found[notice.id] = (numbered, None)
         return found
 
     async def _read(self, places: set[tuple[int, int]]) -> dict[tuple[int, int], NumberedFact]:
@@ -104,7 +106,11 @@ class Gatherer:
     async def _about(
         self, notice: Notice, facts: dict[str, tuple[NumberedFact, Registration | None]]
     ) -> _About | Verdict:
-        numbered, registration = facts[notice.id]
+        numbered, registration = facts.get(notice.id, (None, None))
+        if numbered is None:
+            return _later(f"fact {notice.partition}/{notice.seq} cannot be read")
+        if notice.kind not in _KINDS:
+            return Verdict(NoticeStatus.DEAD, "there is no text for this kind of notice")
         kind = NoticeKind(notice.kind)
         if registration is None:
             if kind in _TO_EVERYONE:
@@ -112,7 +118,7 @@ class Gatherer:
             else:
                 registration = material_of(numbered.fact, kind)
         if registration is None:
-            raise Unavailable(f"registration {notice.registration} cannot be read")
+            return _later(f"registration {notice.registration} cannot be read")
         box = box_of(registration, notice.key_id)
         if box is None and registration.person == notice.recipient:
             box = registration.box  # sealed anew since, by the same person
@@ -120,7 +126,11 @@ class Gatherer:
             return Verdict(NoticeStatus.SUPPRESSED, "it was passed on since; the new holder was told")
         event = await self.events.get(notice.event)
         if event is None:
-            raise Unavailable(f"event {notice.event} cannot be read")
+            return _later(f"event {notice.event} cannot be read")
         if kind is NoticeKind.EXPIRED and event.status is EventStatus.CANCELLED:
             return Verdict(NoticeStatus.SUPPRESSED, "the event was cancelled, which they were told")
         return _About(numbered, registration, box, event)
+
+
+def _later(why: str) -> Verdict:
+    return Verdict(NoticeStatus.PENDING, why)

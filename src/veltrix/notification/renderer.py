@@ -20,6 +20,7 @@ from veltrix.sealing import Person
 
 _LETTERS_MAX = 256
 _LOCALES_MAX = 1_024
+_LOCALE_MAX_CHARS = 35  # RFC 5646, 4.4.1: longer ones are not to be expected
 
 
 class Unwritable(Exception):
@@ -85,6 +86,7 @@ class Renderer:
         return Mail(notice.id, self.sender.address, recipient, letter.write(personal))
 
     def _locale(self, event: Event, locale: str) -> str:
+        locale = locale[:_LOCALE_MAX_CHARS]
         key = (event.id, event.version, locale)
         found = self._locales.get(key)
         if found is None:

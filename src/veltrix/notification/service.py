@@ -68,6 +68,7 @@ class NotificationService:
             meters,
             courtesy,
             settings.lease_s,
+            settings.in_flight,
         )
         self._fan_outs = FanOuts(queries, notices, maker, meters, self._dispatcher.wake, courtesy)
         self._planner = Planner(

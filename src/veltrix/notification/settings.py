@@ -15,7 +15,8 @@ from veltrix.notification.mime import address
 class NotificationSettings:
     """`sender` and `reply_to` are addresses, perhaps with a display name; `base_url` is where links begin.
 
-    `lease_s` must be longer than a channel's longest attempt.
+    `lease_s` must be longer than a channel's longest attempt. `in_flight` bounds the mails being sent at
+    once: where a channel has few connections, twice their number, so that none waits long for its turn.
     """
 
     base_url: str
@@ -24,6 +25,7 @@ class NotificationSettings:
     partitions: int
     reply_to: str | None = None
     lease_s: float = limits.NOTICE_LEASE_S
+    in_flight: int = limits.NOTICE_IN_FLIGHT_MAX
 
     def mail_sender(self) -> Sender:
         """The sender, taken apart. Raises `ValueError` for what cannot stand in a mail."""
