@@ -32,6 +32,7 @@ from veltrix.adapters.system import SystemClock, SystemEntropy
 from veltrix.audit import AuditReport
 from veltrix.audit import audit as run_audit
 from veltrix.config import Config
+from veltrix.domain import limits
 from veltrix.domain.credentials import Signer
 from veltrix.notification.service import NotificationService
 from veltrix.notification.settings import NotificationSettings
@@ -318,6 +319,7 @@ def _registration_settings(
 
 
 def _notification_settings(config: Config, port: int, signer: Signer) -> NotificationSettings:
+    sends = config.notification.channel == "smtp"
     return NotificationSettings(
         base_url=config.http.url(port),
         sender=config.notification.sender,
@@ -325,6 +327,7 @@ def _notification_settings(config: Config, port: int, signer: Signer) -> Notific
         partitions=config.log.partitions,
         reply_to=config.notification.reply_to,
         lease_s=config.notification.lease_s,
+        in_flight=2 * config.smtp.connections if sends else limits.NOTICE_IN_FLIGHT_MAX,
     )
 
 
