@@ -136,7 +136,9 @@ async def test_a_log_of_another_ledger_stops_intake(platform: Platform) -> None:
     event = await platform.open_event(key)
     assert await platform.stop() == 0
     database = sqlite3.connect(platform.directory / "log.db")
-    database.execute("UPDATE records SET value = CAST(value || ' ' AS BLOB) WHERE id = (SELECT max(id) FROM records)")
+    database.execute(
+        "UPDATE records SET value = CAST(value || ' ' AS BLOB) WHERE id = (SELECT max(id) FROM records)"
+    )
     database.commit()
     database.close()
     await platform.start()
