@@ -91,13 +91,14 @@ class House:
 
     def __init__(self, settings: Settings = QUICK, partitions: int = 1, **changes: Any) -> None:
         self.clock, self.entropy = SystemClock(), SystemEntropy()
-        self.log = changes.pop("log", None) or QuickLog(partitions, clock=self.clock)
-        self.ledger = MemoryLedger()
-        self.vault = changes.pop("vault", None) or MemoryVault()
-        self.feed, self.replies = MemoryFeed(), changes.pop("replies", None) or MemoryReplies()
+        self.log: Any = changes.pop("log", None) or QuickLog(partitions, clock=self.clock)
+        self.ledger: Any = MemoryLedger()
+        self.vault: Any = changes.pop("vault", None) or MemoryVault()
+        self.feed = MemoryFeed()
+        self.replies: Any = changes.pop("replies", None) or MemoryReplies()
         self.access = MemoryAccess()
         self.signer = Signer(b"s" * 32)
-        self.service = RegistrationService(
+        self.service: Any = RegistrationService(
             log=self.log,
             queries=changes.pop("queries", None) or self.ledger,
             vault=self.vault,

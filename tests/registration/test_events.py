@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.registration.house import EVENT, a_house, person, strong_key
@@ -246,7 +248,8 @@ async def test_events_are_listed_page_by_page():
         mine = [await house.open_event() for _ in range(5)]
         other = house.client(await house.new_key("write", organizer="other"))
         await other.post("/v1/events", json=EVENT)
-        found, cursor = [], ""
+        found: list[Any] = []
+        cursor: str | None = ""
         while cursor is not None:
             page = (await house.organizer.get(f"/v1/events?limit=2{cursor}")).json()
             found += [event["id"] for event in page["items"]]

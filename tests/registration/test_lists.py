@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,7 +30,8 @@ async def test_a_list_gives_everybody_once_in_order():
     """Page by page, every registration comes once, by arrival, with its contact and without tickets."""
     async with a_house() as house:
         event, made = await filled(house)
-        found, cursor = [], ""
+        found: list[Any] = []
+        cursor: str | None = ""
         while cursor is not None:
             page = (await house.organizer.get(f"/v1/events/{event}/registrations?limit=3{cursor}")).json()
             found += page["items"]

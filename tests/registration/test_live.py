@@ -260,7 +260,8 @@ async def test_a_failing_ledger_is_asked_again():
     async with a_house(FAST) as house:
         event = await house.open_event()
         await house.register(event)
-        read, failed = house.ledger.event, []
+        read = house.ledger.event
+        failed: list[int] = []
 
         async def once_failing(*arguments):
             if not failed:

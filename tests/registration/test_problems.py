@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 from starlette.routing import Match
@@ -400,6 +402,15 @@ async def test_every_problem_can_be_had(code):
         described(house, answer.request, code)
 
 
+def a_call() -> Call:
+    """A call of nobody in particular."""
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    return Call({"method": "GET", "headers": []}, receive, {}, make(b"x" * 24))
+
+
 # Refused by the decider, and by the edge where it has read the ledger.
 EDGE_TOO = {"unknown_event", "unknown_registration", "link_replaced"}
 
@@ -423,7 +434,7 @@ async def test_what_no_request_leads_to_is_shown_all_the_same(code):
     """A refusal of a damaged record, or of a command of our own, is a problem like any other."""
     async with a_house() as house:
         decision = Decision(0, 1, Outcome.REFUSED, 0, 1, refusal=Refusal(code))
-        call = Call({"method": "GET", "headers": []}, None, {}, make(b"x" * 24))
+        call = a_call()
         problem = house.service.core.refused(call, Settled(decision, None, False))
         assert problem.body("en", "").type.endswith(code)
         assert problem.status == STATUS[code]
@@ -433,7 +444,7 @@ async def test_a_quarantined_command_is_answered():
     """A command whose decision raised is answered as quarantined, not left waiting."""
     async with a_house() as house:
         decision = Decision(0, 1, Outcome.QUARANTINED, 0, 1)
-        call = Call({"method": "GET", "headers": []}, None, {}, make(b"x" * 24))
+        call = a_call()
         with pytest.raises(Problem, match="quarantined"):
             await house.service.core.decided(call, Settled(decision, None, False))
 

@@ -36,7 +36,8 @@ from veltrix.registration.problems import (
 _log = get_logger("registration")
 
 ROUTE: Final = "POST /v1/events/{event}/imports"
-TYPES: Final = ("application/x-ndjson", "application/ndjson", "text/csv")
+TYPES: Final = ("application/x-ndjson", "text/csv")
+_ALSO_TAKEN: Final = "application/ndjson"
 _RETRY_MAX_S: Final = 8.0
 _RETRY_S: Final = 0.5
 _LINE_MAX_CHARS: Final = 64 * 1024
@@ -97,7 +98,7 @@ class Imports:
     async def run(self, call: Call) -> Flow:
         """Read everything, then register row by row; the report is streamed as decisions come."""
         core, settings = self._core, self._core.settings
-        kind = require_type(call.headers.get(b"content-type"), TYPES)
+        kind = require_type(call.headers.get(b"content-type"), (*TYPES, _ALSO_TAKEN))
         entry = await owned(core, call)
         request = core.request(call, ROUTE)
         if self._running >= settings.imports_at_once:

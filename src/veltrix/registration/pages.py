@@ -81,10 +81,10 @@ class Pages:
         self.description = b""
         self._groups: list[tuple[str, list[dict[str, Any]]]] = []
 
-    def describe(self, description: bytes) -> None:
+    def describe(self, description: dict[str, Any]) -> None:
         """Take the API's description, for whoever asks for it and for the page to try it."""
-        self.description = description
-        self._groups = group_operations(msgspec.json.decode(description))
+        self.description = msgspec.json.encode(description)
+        self._groups = group_operations(description)
 
     async def openapi(self, call: Call) -> Answer:
         """The API's description."""

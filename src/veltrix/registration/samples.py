@@ -53,7 +53,5 @@ SAMPLES: Final[dict[Any, Any]] = {
 IMPORT_SAMPLES: Final[dict[str, str]] = {
     "application/x-ndjson": '{"contact": {"name": "Grace Hopper", "email": "grace@example.org"}, '
     '"seats": [{"category": "regular"}]}\n',
-    "application/ndjson": '{"contact": {"name": "Grace Hopper", "email": "grace@example.org"}, '
-    '"seats": [{"category": "regular"}]}\n',
     "text/csv": "name,email,categories\r\nGrace Hopper,grace@example.org,regular\r\n",
 }

@@ -89,7 +89,9 @@ class RegistrationService:
             *probe_operations(self._probes),
             *page_operations(pages),
         ]
-        pages.describe(Description(operations, self.settings.version, self.settings.base_url).encode())
+        description = Description(operations, self.settings.version, self.settings.base_url)
+        self.description = description.build()
+        pages.describe(self.description)
         self.app: ASGIApp = App(operations, self._gate)
 
     async def start(self) -> None:
