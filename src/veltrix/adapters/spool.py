@@ -2,10 +2,12 @@
 
 A file appears whole or not at all (written beside, then renamed), and the same notice written twice is
 one file. Making a file costs the kernel 0.1 ms, and up to 2 ms where many were deleted a moment ago (ext4
-looks for an inode), so a thread of its own does it, for everything that was sent meanwhile at once. An accepted mail survives the end of the process; by default it is left to the
-operating system when it reaches the disk (within half a minute or so), because waiting for that costs
-another 0.5 to 2 ms a mail and slows down what shares the disk: the log. `sync=True` waits. All files are
-in one directory: 100,000 in it are as fast as spread over many.
+looks for an inode), so a thread of its own does it, for everything that was sent meanwhile at once.
+
+An accepted mail survives the end of the process; by default it is left to the operating system when it
+reaches the disk (within half a minute or so), because waiting for that costs another 0.5 to 2 ms a mail
+and slows down what shares the disk: the log. `sync=True` waits. All files are in one directory: 100,000
+in it are as fast as spread over many.
 """
 
 from __future__ import annotations
