@@ -170,6 +170,11 @@ class EventSpec:
     form: Form = field(default_factory=Form)
     access_codes: tuple[AccessCode, ...] = ()
 
+    @property
+    def limits_people(self) -> bool:
+        """Whether what somebody has already decides what they may have."""
+        return self.one_per_email or self.seats_per_person is not None
+
     def category(self, key: str) -> Category | None:
         """The category of that key, if there is one."""
         for category in self.categories:

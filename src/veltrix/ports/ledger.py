@@ -177,7 +177,7 @@ class LedgerRows(Protocol):
 
     def rows(self) -> AsyncIterator[tuple[str, tuple[object, ...]]]:
         """(table, row) of every table in a fixed order of tables and keys, all of one snapshot that is
-        taken with the first row. The table `partitions` comes first: (partition, topic id, next_offset, …)."""
+        taken with the first row. `partitions` comes first: (partition, topic id, next_offset, …)."""
         ...
 
     async def quarantined(self, partition: int) -> dict[int, str]:

@@ -74,15 +74,25 @@ def read_entries(records: Sequence[LogRecord]) -> list[Entry]:
 
 
 def needs_of(state: PartitionState, entries: Sequence[Entry]) -> Needs:
-    """What these records touch and `state` does not hold yet."""
+    """What these records touch and `state` does not hold yet.
+
+    What people have is left out where an event that is held limits nobody; the first command may change
+    that, as it may change anything of its event.
+    """
     needs = Needs()
     for entry in entries:
         if isinstance(entry.said, Envelope):
             collect_needs(entry.said, needs)
-    needs.events -= state.events.keys()
-    for event in state.events.values():
+    may_change = entries[0].said.event if entries and isinstance(entries[0].said, Envelope) else ""
+    unlimited: set[str] = set()
+    for event_id in needs.events & state.events.keys():
+        event = state.events[event_id]
         if event is not None:
             needs.registrations -= event.registrations.keys()
+            if event_id != may_change and not event.event.spec.limits_people:
+                unlimited.add(event_id)
+    needs.events -= state.events.keys()
+    needs.people = {key for key in needs.people if key[0] not in unlimited}
     return needs
 
 

@@ -78,7 +78,7 @@ def party_refused(context: Context, body: Register) -> Decided | None:
 def person_refused(context: Context, person: str, seats: int) -> Decided | None:
     """Why this person cannot have so many seats more."""
     spec = context.event.event.spec
-    if not spec.one_per_email and spec.seats_per_person is None:
+    if not spec.limits_people:
         return None
     has = context.event.person(person)
     if spec.one_per_email and has.registrations:
