@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,14 +56,14 @@ class Signals(NullMetrics):
 
     def __init__(self) -> None:
         self.seen: list[tuple[Any, ...]] = []
-        self._told = asyncio.Event()
+        self.told = asyncio.Event()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return once the condition holds; it is asked again whenever processing tells something."""
         async with asyncio.timeout(PATIENCE_S):
             while not condition():
-                self._told.clear()
-                await self._told.wait()
+                self.told.clear()
+                await self.told.wait()
 
     def of(self, name: str) -> list[tuple[Any, ...]]:
         """What was told under this name."""
@@ -71,7 +72,7 @@ class Signals(NullMetrics):
     def tell(self, *said: Any) -> None:
         """Take note, and wake whoever waits."""
         self.seen.append(said)
-        self._told.set()
+        self.told.set()
 
     def progress(self, partition: int, next_offset: int, log_end: int) -> None:
         """A batch was decided."""
@@ -229,6 +230,15 @@ class Bench:
                 on == partition and next_offset > upto for on, next_offset in self.signals.of("progress")
             )
         )
+
+    async def decided_at_all(self, upto: int, partition: int = 0) -> None:
+        """The same where the owner that decides may not live to tell: asks the ledger itself."""
+        async with asyncio.timeout(PATIENCE_S):
+            while await self.next_offset(partition) <= upto:
+                self.signals.told.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        await self.signals.told.wait()
 
     async def run_until_decided(self, processor: Processor, upto: int) -> None:
         """Let a processor run until it has decided so far, and stop it."""

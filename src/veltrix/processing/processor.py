@@ -66,6 +66,10 @@ class Processor:
     state: PartitionState | None = None
     stopping: bool = False
 
+    def stop(self) -> None:
+        """Let `run` end after the batch at hand."""
+        self.stopping = True
+
     async def run(self) -> None:
         """Take the partition over and decide until `stopping` is set or the grant is lost."""
         await self._take_over()

@@ -54,6 +54,7 @@ class Relay:
     _marked_s: float = 0.0
     _committed_seq: int = 0
     _next_offset: int = 0
+    _told_offset: int = 0
     _buffer: deque[NumberedFact] = field(default_factory=deque)
     _appended_ms: list[int] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -119,12 +120,13 @@ class Relay:
             facts = await self._next_facts()
             appended_ms, self._appended_ms = self._appended_ms, []
             next_offset = self._next_offset
-            if not facts and not appended_ms:
+            if not facts and next_offset == self._told_offset:
                 return
             for numbered in facts:
                 if numbered.fact.kind is FactKind.PERSON_ERASED:
                     await self._erase(numbered)
             await self.feed.publish(self.partition, facts, next_offset)
+            self._told_offset = next_offset
             if facts:
                 self._published_seq = facts[-1].seq
                 self.metrics.published(len(facts))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from veltrix.domain import limits
 from veltrix.domain.decider import RulesUnknown
@@ -22,6 +23,7 @@ from veltrix.processing.relay import Relay, RelayMetrics
 from veltrix.processing.ticker import Ticker, TickerMetrics
 
 _log = get_logger("processing")
+T = TypeVar("T")
 
 
 class ProcessingMetrics(ProcessorMetrics, RelayMetrics, TickerMetrics, Protocol):
@@ -52,7 +54,7 @@ class ProcessingService:
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _processors: dict[int, Processor] = field(default_factory=dict)
     _ticking: asyncio.Task[None] | None = None
-    _stopping: bool = False
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> None:
         """Begin to campaign for every partition and for the ticker."""
@@ -76,21 +78,18 @@ class ProcessingService:
 
     async def stop(self) -> None:
         """Finish the batch at hand, publish its facts, and hand the partitions over; safe to call twice."""
-        self._stopping = True
+        self._stopping.set()
+        for processor in self._processors.values():
+            processor.stop()
         if self._ticking is not None:
             self._ticking.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._ticking
-            self._ticking = None
-        for processor in self._processors.values():
-            processor.stopping = True
+            await asyncio.gather(self._ticking, return_exceptions=True)
         waiting = [task for task in self._tasks if not task.done()]
         if waiting:
             _, late = await asyncio.wait(waiting, timeout=limits.DRAIN_MAX_S)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        self._tasks.clear()
 
     async def drained(self) -> None:
         """Return once everything in the log is decided; bounded by `limits.DRAIN_MAX_S`."""
@@ -105,12 +104,13 @@ class ProcessingService:
     async def _own(self, partition: int) -> None:
         """Own the partition again and again; back off after errors, stop where an operator is needed."""
         delay_s = limits.BACKOFF_MIN_S
-        while not self._stopping:
-            grant: Grant | None = None
+        while not self._stopping.is_set():
             started_s = self.clock.monotonic_s()
+            grant: Grant | None = None
             try:
-                grant = await self.coordinator.acquire(f"partition/{partition}")
-                await self._decide(partition, grant)
+                grant = await self._unless_stopping(self.coordinator.acquire(f"partition/{partition}"))
+                if grant is not None and not self._stopping.is_set():
+                    await self._decide(partition, grant)
             except Fenced as error:
                 self.metrics.fenced(partition)
                 _log.warning("fenced", partition=partition, error=str(error))
@@ -120,6 +120,8 @@ class ProcessingService:
                 return
             except PortError as error:
                 _log.warning("partition_interrupted", partition=partition, error=str(error))
+            except Exception:  # a defect; while it lasts nothing is decided, but it may not last
+                _log.exception("partition_interrupted", partition=partition)
             finally:
                 self._processors.pop(partition, None)
                 self.metrics.owned(partition, False)
@@ -128,11 +130,25 @@ class ProcessingService:
                         await self.coordinator.release(grant)
             if self.clock.monotonic_s() - started_s > limits.BACKOFF_MAX_S:
                 delay_s = limits.BACKOFF_MIN_S
-            if not self._stopping:
-                await asyncio.sleep(delay_s)
-                delay_s = min(delay_s * 2, limits.BACKOFF_MAX_S)
+            await self._unless_stopping(asyncio.sleep(delay_s))
+            delay_s = min(delay_s * 2, limits.BACKOFF_MAX_S)
+
+    async def _unless_stopping(self, waiting: Coroutine[Any, Any, T]) -> T | None:
+        """What the coroutine returns; None when the service is told to stop before."""
+        task = asyncio.create_task(waiting)
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            task.cancel()  # without effect when it is done
+            with suppress(asyncio.CancelledError):
+                return await task  # it may be done all the same: a grant that came just now is given back
+            return None
+        finally:
+            stopping.cancel()
+            task.cancel()
 
     async def _decide(self, partition: int, grant: Grant) -> None:
+        """Run a processor with its relay; each ends when the other does."""
         relay = Relay(partition, grant, self.ledger, self.feed, self.vault, self.clock, self.metrics)
         processor = Processor(
             partition,
@@ -148,10 +164,13 @@ class ProcessingService:
         self._processors[partition] = processor
         self.metrics.owned(partition, True)
         relaying = asyncio.create_task(relay.run(), name=f"relay/{partition}")
+        relaying.add_done_callback(lambda _: processor.stop())
         try:
             await processor.run()
-            relay.stop()
-            await relaying
+            if self._stopping.is_set():
+                relay.stop()
+            if self._stopping.is_set() or relaying.done():
+                await relaying  # drained; or it raised, and with it falls its owner
         finally:
             relaying.cancel()
             await asyncio.gather(relaying, return_exceptions=True)
