@@ -186,7 +186,8 @@ async def test_a_client_that_goes_away_is_no_error():
             raise AssertionError("nobody is there to be answered")
 
         scope = {
-            "type": "http", "method": "POST", "path": f"/v1/events/{event}/registrations", "query_string": b"",
+            "type": "http", "method": "POST", "path": f"/v1/events/{event}/registrations",
+            "query_string": b"",
             "headers": [(b"content-type", b"application/json")], "client": ("::1", 1), "root_path": "",
         }  # fmt: skip
         with captured(ERROR) as errors:
