@@ -10,9 +10,8 @@ from starlette.routing import Match
 
 from tests.registration.house import EVENT, House, a_house, person, quick, strong_key
 from veltrix.domain.outcomes import Decision, Outcome, Refusal
-from veltrix.observability.tracing import make
 from veltrix.ports.errors import OutcomeUnknown, Unavailable
-from veltrix.registration.calls import Call
+from veltrix.registration.calls import Call, Trace
 from veltrix.registration.catalogue import PROBLEMS, STATUS
 from veltrix.registration.desk import Settled
 from veltrix.registration.openapi import problem_codes
@@ -408,7 +407,7 @@ def a_call() -> Call:
     async def receive() -> Any:
         return {"type": "http.disconnect"}
 
-    return Call({"method": "GET", "headers": []}, receive, {}, make(b"x" * 24))
+    return Call({"method": "GET", "headers": []}, receive, {}, Trace("0" * 32, ""))
 
 
 # Refused by the decider, and by the edge where it has read the ledger.

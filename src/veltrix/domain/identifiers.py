@@ -28,10 +28,30 @@ def command_id(parts: Iterable[str]) -> str:
     """
     digest = hashlib.blake2b(digest_size=16, person=b"veltrix-command")
     for part in parts:
-        raw = part.encode()
-        digest.update(len(raw).to_bytes(4, "big"))
-        digest.update(raw)
+        digest.update(_prefixed(part))
     return COMMAND + digest.hexdigest()
+
+
+class CommandIds:
+    """Ids of commands that differ in their last part only: `of(key)` is `command_id((*parts, key))`."""
+
+    __slots__ = ("_digest",)
+
+    def __init__(self, parts: Iterable[str]) -> None:
+        self._digest = hashlib.blake2b(digest_size=16, person=b"veltrix-command")
+        for part in parts:
+            self._digest.update(_prefixed(part))
+
+    def of(self, key: str) -> str:
+        """The id of the command under this key."""
+        digest = self._digest.copy()
+        digest.update(_prefixed(key))
+        return COMMAND + digest.hexdigest()
+
+
+def _prefixed(part: str) -> bytes:
+    raw = part.encode()
+    return len(raw).to_bytes(4, "big") + raw
 
 
 def entity_id(prefix: str, time_ms: int, partition: int, command: str) -> str:

@@ -162,8 +162,6 @@ def check_answers(
     form: Form, answers: Mapping[str, Answer], seats: Sequence[Mapping[str, Answer]]
 ) -> list[FaultAt]:
     """What does not fit the questions of this form version."""
-    if not form.questions and not answers and not any(seats):
-        return []
     asked = [question for question in form.questions if question.scope is QuestionScope.REGISTRATION]
     faults = list(_check_scope("/answers", asked, answers))
     asked = [question for question in form.questions if question.scope is QuestionScope.SEAT]
@@ -196,10 +194,11 @@ def person_of(body: RegisterBody, locale: str) -> Person:
     """The personal data of a registration, as it is sealed."""
     contact, seats = body.contact, body.seats
     person = Person(contact.name.strip(), contact.email.strip(), contact.locale or locale)
-    if any(seat.attendee is not None for seat in seats):
-        person.attendees = [attendee_of(seat.attendee) for seat in seats]
-    if any(seat.answers for seat in seats):
-        person.seat_answers = [seat.answers or None for seat in seats]
+    for seat in seats:
+        if seat.attendee is not None and not person.attendees:
+            person.attendees = [attendee_of(each.attendee) for each in seats]
+        if seat.answers and not person.seat_answers:
+            person.seat_answers = [each.answers or None for each in seats]
     person.answers = body.answers
     person.metadata = body.metadata
     if body.consents:

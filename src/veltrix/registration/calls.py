@@ -6,13 +6,12 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from veltrix.observability.tracing import Traceparent
 from veltrix.ports.access import ApiKey
 from veltrix.registration import headers
 from veltrix.registration.problems import FaultAt, Problem, invalid_body, invalid_header, invalid_query
@@ -22,6 +21,13 @@ T = TypeVar("T")
 
 JSON = b"application/json"
 _encoder = msgspec.json.Encoder()
+
+
+class Trace(NamedTuple):
+    """The trace that a request belongs to: its id, and the `traceparent` of our own place in it."""
+
+    trace_id: str
+    header: str
 
 
 class ClientGone(Exception):
@@ -105,7 +111,7 @@ class Call:
 
     __slots__ = ("address", "headers", "key", "method", "params", "receive", "scope", "trace")
 
-    def __init__(self, scope: Scope, receive: Receive, params: dict[str, str], trace: Traceparent) -> None:
+    def __init__(self, scope: Scope, receive: Receive, params: dict[str, str], trace: Trace) -> None:
         self.scope = scope
         self.receive = receive
         self.method: str = scope["method"]

@@ -22,7 +22,7 @@ from veltrix.ports.vault import Vault
 from veltrix.registration.calls import Answer, Call, json_answer
 from veltrix.registration.catalogue import REFUSAL_STATUS
 from veltrix.registration.desk import Desk, Queued, Settled
-from veltrix.registration.directory import Directory, Entry
+from veltrix.registration.directory import PUBLIC, REGISTER, Directory, Entry
 from veltrix.registration.headers import is_strong
 from veltrix.registration.links import Links
 from veltrix.registration.meters import Meters
@@ -39,7 +39,6 @@ from veltrix.registration.waitlines import WaitLines
 Renderer = Callable[[Settled, str | None], Awaitable[Answer]]
 """Makes the answer from an accepted decision, and the key that the server made for its request."""
 
-PUBLIC = "public"
 _REPLAYED = (b"idempotent-replayed", b"true")
 _CHANCE_BLOCK_BYTES = 4096
 canonical = msgspec.json.Encoder(order="deterministic").encode
@@ -157,6 +156,8 @@ class Core:
 
     def command_id(self, request: Request, entry: Entry) -> str:
         """The id of a command about an event that exists."""
+        if request.credential == PUBLIC and request.route == REGISTER:
+            return entry.public_ids.of(request.key)
         return command_id(
             (entry.event.organizer, request.route, entry.event.id, request.credential, request.key)
         )

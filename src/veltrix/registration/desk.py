@@ -169,7 +169,10 @@ class Desk:
         self._meters.waited("timed_out" if reply is None else "decided", self._clock.monotonic_s() - asked_s)
         if reply is None:
             return await self._late(envelope, progress, offset)
-        return await self._settle(envelope, reply, progress, offset)
+        decision = reply.decision
+        if decision.outcome is Outcome.DUPLICATE or decision.outcome is Outcome.KEY_REUSED:
+            return await self._repeated(envelope, decision, progress, offset)
+        return Settled(decision, reply.own, replayed=decision.offset != offset)
 
     def admit(self, progress: Progress, event: str, newcomer: bool) -> None:
         """Let a command in, or say that too many are undecided. Each share leaves room for what is
@@ -291,15 +294,12 @@ class Desk:
             if not waiters:
                 del self._waiters[key]
 
-    async def _settle(
-        self, envelope: Envelope, reply: Reply, progress: Progress, offset: int
+    async def _repeated(
+        self, envelope: Envelope, decision: Decision, progress: Progress, offset: int
     ) -> Settled | Queued:
-        """What a reply means for this request."""
-        decision = reply.decision
+        """Its id was decided before: then for the same request, or for another one under its key."""
         if decision.outcome is Outcome.KEY_REUSED:
             raise Problem("key_reused")
-        if decision.outcome is not Outcome.DUPLICATE:
-            return Settled(decision, reply.own, replayed=decision.offset != offset)
         try:
             original = await self.original(envelope.id, envelope.fingerprint)
         except PortError:  # it is in the log: not an error, only not known yet

@@ -12,24 +12,30 @@ from typing import Final
 from veltrix.domain import limits
 from veltrix.domain.event import Event
 from veltrix.domain.facts import NumberedFact
-from veltrix.domain.identifiers import EVENT, is_id, partition_of
+from veltrix.domain.identifiers import EVENT, CommandIds, is_id, partition_of
 from veltrix.ports.queries import Queries
 from veltrix.ports.vault import Vault
 from veltrix.registration.problems import Problem
 from veltrix.sealing import KeyedHashes
 
+REGISTER: Final = "POST /v1/events/{event}/registrations"
+PUBLIC: Final = "public"
 _READS_AT_ONCE: Final = 32
 
 
 class Entry:
-    """An event with its keyed hashes. `event` is replaced when a fact says so."""
+    """An event with its keyed hashes, and the ids of the public's registrations for it.
 
-    __slots__ = ("event", "hashes", "partition")
+    `event` is replaced when a fact says so.
+    """
+
+    __slots__ = ("event", "hashes", "partition", "public_ids")
 
     def __init__(self, event: Event, hashes: KeyedHashes) -> None:
         self.event = event
         self.hashes = hashes
         self.partition = partition_of(event.id)
+        self.public_ids = CommandIds((event.organizer, REGISTER, event.id, PUBLIC))
 
 
 class Directory:

@@ -9,10 +9,10 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from veltrix.observability.logging import get_logger
-from veltrix.observability.tracing import ENTROPY_BYTES, Traceparent, continued, make
+from veltrix.observability.tracing import ENTROPY_BYTES, continued
 from veltrix.ports.errors import PortError
 from veltrix.registration.access import Doorkeeper, require
-from veltrix.registration.calls import Answer, Call, ClientGone, Sendable
+from veltrix.registration.calls import Answer, Call, ClientGone, Sendable, Trace
 from veltrix.registration.core import Core
 from veltrix.registration.operations import Operation
 from veltrix.registration.problems import CONTENT_TYPE, Problem
@@ -54,10 +54,8 @@ class Gate:
         if not self.active:
             self.idle.set()
 
-    async def admit(self, call: Call, operation: Operation) -> None:
-        """Let a call in, with its API key. Raises `Problem`."""
-        if operation.always:
-            return
+    def admit(self, call: Call) -> None:
+        """Let a call in. Raises `Problem`."""
         if self.stopping:
             raise Problem("stopping", headers=[(b"connection", b"close")]).retry_after(_RETRY_AFTER_STOP_S)
         call.address = self.rates.address(call.scope, call.headers)
@@ -65,18 +63,22 @@ class Gate:
         if wait_s:
             self.core.meters.turned_away("too_many_requests")
             raise Problem("too_many_requests").retry_after(wait_s)
-        if operation.scope is not None or operation.key_optional:
-            call.key = await self.doorkeeper.identify(call)
-            if operation.scope is not None:
-                require(call.key, operation.scope)
+
+    async def identify(self, call: Call, operation: Operation) -> None:
+        """Look at the API key of a call that carries one, or must. Raises `Problem`."""
+        call.key = await self.doorkeeper.identify(call)
+        if operation.scope is not None:
+            require(call.key, operation.scope)
 
 
-def trace_of(scope: Scope, random: bytes) -> Traceparent:
+def trace_of(scope: Scope, random: bytes) -> Trace:
     """The caller's trace, or a new one."""
     for name, value in scope["headers"]:
         if name == b"traceparent":
-            return continued(value.decode("latin-1"), random)
-    return make(random)
+            place = continued(value.decode("latin-1"), random)
+            return Trace(place.trace_id, place.header)
+    text = random.hex()
+    return Trace(text[:32], f"00-{text[:32]}-{text[32:48]}-01")
 
 
 class Endpoint:
@@ -96,7 +98,8 @@ class Endpoint:
         """Answer one request, whatever happens."""
         gate = self._gate
         core = gate.core
-        began_s = core.ports.clock.monotonic_s()
+        now = core.ports.clock.monotonic_s
+        began_s = now()
         gate.enter()
         answer: Sendable
         try:
@@ -104,21 +107,26 @@ class Endpoint:
             answer = await self._answer(call)
             await answer.send(call, send)
             method = call.method if call.method in self._operations else "other"
-            core.meters.answered(self.path, method, answer.status, core.ports.clock.monotonic_s() - began_s)
+            core.meters.answered(self.path, method, answer.status, now() - began_s)
         except ClientGone:
             pass
         finally:
             gate.leave()
 
     async def _answer(self, call: Call) -> Sendable:
-        operation = self._operation(call.method)
+        operation = self._operations.get(call.method) or self._operation(call.method)
         explain = problem_answer if operation is None or operation.explain is None else operation.explain
         try:
             if operation is None:
                 if call.method == "OPTIONS":
                     return Answer(204, headers=[(b"allow", self._allow)])
                 raise Problem("method_not_allowed", headers=[(b"allow", self._allow)])
-            await self._gate.admit(call, operation)
+            if not operation.always:
+                self._gate.admit(call)
+                if operation.scope is not None or (
+                    operation.key_optional and b"authorization" in call.headers
+                ):
+                    await self._gate.identify(call, operation)
             return await operation.handler(call)
         except Problem as problem:
             return explain(problem, call)
@@ -132,8 +140,8 @@ class Endpoint:
             return explain(Problem("internal"), call)
 
     def _operation(self, method: str) -> Operation | None:
-        operation = self._operations.get(method)
-        return self._operations.get("GET") if operation is None and method == "HEAD" else operation
+        """HEAD is GET without its body."""
+        return self._operations.get("GET") if method == "HEAD" else None
 
 
 def problem_answer(problem: Problem, call: Call) -> Answer:

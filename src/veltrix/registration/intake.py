@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
 from veltrix.domain.commands import Actor, Envelope, Register
@@ -11,12 +9,10 @@ from veltrix.domain.registration import Source
 from veltrix.registration.bodies import RegisterBody, check_answers, check_register, person_of
 from veltrix.registration.calls import Answer, Call
 from veltrix.registration.core import Core, Request, canonical
-from veltrix.registration.directory import Entry
+from veltrix.registration.directory import REGISTER, Entry
 from veltrix.registration.headers import LANGUAGES, preferred_locale
 from veltrix.registration.problems import Problem
 from veltrix.sealing import NONCE_BYTES, seal
-
-ROUTE: Final = "POST /v1/events/{event}/registrations"
 
 _decoder = msgspec.json.Decoder(RegisterBody)
 
@@ -32,7 +28,7 @@ class Intake:
         core = self._core
         event = call.params["event"]
         body = await call.json(_decoder, core.settings.body_max_bytes)
-        request = core.request(call, ROUTE)
+        request = core.request(call, REGISTER)
         entry = core.directory.known(event) or await core.directory.find(event)
         if call.key is not None and call.key.organizer != entry.event.organizer:
             raise Problem("unknown_event")
@@ -52,7 +48,7 @@ class Intake:
         version = form.version if body.form_version is None else body.form_version
         # Only the present questions are known here. Answers to an older version that is still accepted are
         # checked for size alone; whether a version is accepted at all, the decider says.
-        if version == form.version:
+        if version == form.version and (form.questions or body.answers or _any_answers(body)):
             faults += check_answers(form, body.answers, [seat.answers or {} for seat in body.seats])
         if faults:
             raise Problem("invalid_body", errors=faults)
@@ -83,3 +79,10 @@ class Intake:
             stamp_ms=core.ports.clock.now_ms(),
             fingerprint=hashes.request(canonical(body)),
         )
+
+
+def _any_answers(body: RegisterBody) -> bool:
+    for seat in body.seats:  # noqa: SIM110 - any() with a generator takes three times as long
+        if seat.answers:
+            return True
+    return False

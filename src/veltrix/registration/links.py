@@ -29,18 +29,16 @@ class SeatProof(NamedTuple):
 
 
 class Links:
-    """Makes and reads links, ticket codes and receipts."""
+    """Makes and reads links, ticket codes and receipts; `link` and `ticket` are the signer's own."""
 
-    __slots__ = ("_base_url", "_hashes", "_signer")
+    __slots__ = ("_base_url", "_hashes", "_signer", "link", "ticket")
 
     def __init__(self, signer: Signer, base_url: str) -> None:
         self._signer = signer
         self._base_url = base_url
         self._hashes = KeyedHashes(signer.secret)
-
-    def link(self, registration: str, holder: int) -> str:
-        """The link of a registration's present holder."""
-        return self._signer.link(registration, holder)
+        self.link = signer.link
+        self.ticket = signer.ticket
 
     def page(self, link: str) -> str:
         """The address of the page that a link opens."""
@@ -49,10 +47,6 @@ class Links:
     def event_page(self, event: str) -> str:
         """The address of an event's public page."""
         return f"{self._base_url}/e/{event}"
-
-    def ticket(self, event: str, seat: int, holder: int) -> str:
-        """The ticket code of a seat's present holder."""
-        return self._signer.ticket(event, seat, holder)
 
     def read_link(self, text: str) -> Link | None:
         """What a link names, its tag unchecked; None when it has not the shape of one."""

@@ -21,12 +21,13 @@ from veltrix.domain.outcomes import Outcome
 from veltrix.domain.registration import RegistrationStatus, Source
 from veltrix.ports.queries import EventView
 from veltrix.registration.calls import Answer, Call, Headers, require_type
-from veltrix.registration.core import PUBLIC, Core, Request, content_of
+from veltrix.registration.core import Core, Request, content_of
 from veltrix.registration.decisions import Decisions
 from veltrix.registration.desk import Queued, Settled
+from veltrix.registration.directory import PUBLIC, REGISTER
 from veltrix.registration.forms import body_of, faults_by_field, is_decided, read_form, seats_asked
 from veltrix.registration.headers import LANGUAGES, is_strong
-from veltrix.registration.intake import ROUTE, Intake
+from veltrix.registration.intake import Intake
 from veltrix.registration.page_texts import TEXTS
 from veltrix.registration.page_views import event_view, group_operations, registration_view
 from veltrix.registration.people import open_boxes
@@ -126,7 +127,7 @@ class Pages:
                 raise Problem("weak_key")
             entry = await core.directory.find(view.event.id)
             body = body_of(values, view.event.spec.form, self._language(call))
-            request = Request(ROUTE, PUBLIC, key[:256], False, Actor.REGISTRANT)
+            request = Request(REGISTER, PUBLIC, key[:256], False, Actor.REGISTRANT)
             envelope = await self._intake.envelope(request, entry, body, Source.PUBLIC, self._language(call))
             outcome = await core.desk.ask(
                 envelope, entry.partition, core.settings.wait_default_s, call.trace.header
