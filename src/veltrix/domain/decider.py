@@ -9,9 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from veltrix.domain import limits
-from veltrix.domain.commands import AdoptRules, Command, ContinuePromotions, CreateEvent, Envelope
+from veltrix.domain.commands import (
+    KIND_OF,
+    Actor,
+    AdoptRules,
+    Command,
+    ContinuePromotions,
+    CreateEvent,
+    Envelope,
+)
 from veltrix.domain.facts import Fact, FactKind
 from veltrix.domain.identifiers import arrival_number
 from veltrix.domain.outcomes import Decided, Decision, Outcome, Refusal
@@ -81,39 +90,24 @@ def judge(state: PartitionState, envelope: Envelope, offset: int, append_ms: int
     event = state.events.get(envelope.event)
     if event is not None and event.event.organizer != envelope.organizer:
         event = None  # what is somebody else's does not exist for this organizer
-    facts = _promote(state, event, now_ms, limits.PROMOTIONS_PER_DECISION, offering=False)
+    most = limits.PROMOTIONS_PER_DECISION
+    due = _promote(state, event, now_ms, most, offering=False)
     decided = _decide(state, event, envelope, offset, now_ms)
-    own = _own_index(decided, len(facts))
     for fact in decided.facts:
         evolve(state, fact)
-    left = limits.PROMOTIONS_PER_DECISION - len(facts)
-    facts += decided.facts
     offering = _frees(envelope, decided.facts)
-    seated = _promote(state, event, now_ms, left, offering=offering)
-    facts += seated
+    left = most - len(due)
+    seated = _promote(state, event, now_ms, left, offering=True) if offering else []
+    facts = [*due, *decided.facts, *seated]
     assert len(facts) <= limits.FACTS_PER_DECISION, "a decision is bounded"
-    decision = Decision(
-        partition=state.partition,
-        offset=offset,
-        outcome=Outcome.REFUSED if decided.refusal else Outcome.ACCEPTED,
-        log_time_ms=now_ms,
-        rules_version=rules_version,
-        command=envelope.id,
-        kind=envelope.kind,
-        refusal=decided.refusal,
-        detail=decided.detail,
-        organizer=envelope.organizer,
-        event=envelope.event or _made_event(decided.facts),
-        subject=_subject(envelope, decided.facts),
-        person=envelope.person,
-        key_id=envelope.box.key_id if envelope.box else None,
-        fingerprint=envelope.fingerprint,
-        first_seq=state.next_seq if facts else 0,
-        facts=len(facts),
-        own_seq=None if own is None else state.next_seq + own,
-    )
+    decision = _first_decision(state.partition, rules_version, envelope, offset, now_ms, decided)
+    if facts:
+        decision.facts = len(facts)
+        decision.first_seq = state.next_seq
+        if decided.facts:
+            decision.own_seq = state.next_seq + len(due)
+        state.next_seq += len(facts)
     state.decided[envelope.id] = decision
-    state.next_seq += len(facts)
     _advance(state, offset, now_ms)
     more = event is not None and len(seated) == left and bool(promotions(event, now_ms, 1, offering=offering))
     return Judgement(decision, facts, more)
@@ -161,8 +155,41 @@ def _decide(
         return Decided([fact])
     if event is None and (envelope.event or not isinstance(body, CreateEvent)):
         return refused(Refusal.UNKNOWN_EVENT, f"there is no event {envelope.event}")
-    context = Context(state, event, envelope, arrival_number(state.generation, offset), now_ms)
+    by_registrant = envelope.actor is Actor.REGISTRANT
+    arrival = arrival_number(state.generation, offset)
+    context = Context(state, cast(EventState, event), envelope, arrival, now_ms, by_registrant)
     return RULES[state.rules_version][type(body)](context, body)
+
+
+def _first_decision(
+    partition: int, rules_version: int, envelope: Envelope, offset: int, now_ms: int, decided: Decided
+) -> Decision:
+    """What is recorded of a command that came for the first time, but for the numbers of its facts."""
+    body, own = envelope.body, decided.facts[0] if decided.facts else None
+    box = getattr(body, "box", None)
+    if own is None:
+        subject = getattr(body, "registration", "") or envelope.event
+    elif own.registration is not None:
+        subject = own.registration.id
+    else:
+        subject = own.event
+    return Decision(
+        partition=partition,
+        offset=offset,
+        outcome=Outcome.ACCEPTED if decided.refusal is None else Outcome.REFUSED,
+        log_time_ms=now_ms,
+        rules_version=rules_version,
+        command=envelope.id,
+        kind=KIND_OF[type(body)],
+        refusal=decided.refusal,
+        detail=decided.detail,
+        organizer=envelope.organizer,
+        event=envelope.event or (own.event if own is not None else ""),
+        subject=subject,
+        person=getattr(body, "person", None),
+        key_id=None if box is None else box.key_id,
+        fingerprint=envelope.fingerprint,
+    )
 
 
 def _repeated(
@@ -192,35 +219,21 @@ def _repeated(
 
 def _frees(envelope: Envelope, facts: list[Fact]) -> bool:
     """Whether the command offers what is free to all who wait; a continuation goes on with an offer."""
-    return isinstance(envelope.body, ContinuePromotions) or any(fact.kind in FREEING for fact in facts)
+    for fact in facts:
+        if fact.kind in FREEING:
+            return True
+    return isinstance(envelope.body, ContinuePromotions)
 
 
 def _promote(
     state: PartitionState, event: EventState | None, now_ms: int, most: int, *, offering: bool
 ) -> list[Fact]:
-    if event is None:
+    if event is None or not event.waiting.parties:
         return []
     facts = promotions(event, now_ms, most, offering=offering)
     for fact in facts:
         evolve(state, fact)
     return facts
-
-
-def _own_index(decided: Decided, before: int) -> int | None:
-    return before if decided.facts else None
-
-
-def _made_event(facts: list[Fact]) -> str:
-    return facts[0].event if facts else ""
-
-
-def _subject(envelope: Envelope, facts: list[Fact]) -> str:
-    for fact in facts:
-        if fact.registration is not None:
-            return fact.registration.id
-        if fact.event_after is not None:
-            return fact.event_after.id
-    return getattr(envelope.body, "registration", "") or envelope.event
 
 
 def _advance(state: PartitionState, offset: int, now_ms: int) -> None:

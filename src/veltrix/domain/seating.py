@@ -30,7 +30,7 @@ def could_ever_fit(event: EventState, need: Need) -> bool:
 def must_queue(event: EventState, need: Need) -> bool:
     """Whether a newcomer with this need stands behind those who wait, by the event's waitlist mode."""
     waitlist = event.event.spec.waitlist
-    if not len(event.waiting):
+    if not event.waiting.parties:
         return False
     if waitlist is not None and waitlist.mode is WaitlistMode.STRICT:
         return event.waiting.waits_for(need)
@@ -39,7 +39,7 @@ def must_queue(event: EventState, need: Need) -> bool:
 
 def any_waiting_fits(event: EventState) -> bool:
     """Whether there is room now for anyone who waits."""
-    return any(fits(event, waiting) for waiting, _ in event.waiting.lines())
+    return any(fits(event, need) for need, _ in event.waiting.lines())
 
 
 def may_promote(event: EventState) -> bool:
@@ -79,7 +79,7 @@ def promotions(event: EventState, log_time_ms: int, most: int, *, offering: bool
     not given at once. A party that is passed over is named, with the pool that it is short of, in the fact
     of the promotion that takes from a pool that it waits for.
     """
-    if not len(event.waiting) or not may_promote(event) or not any_waiting_fits(event):
+    if not event.waiting.parties or not may_promote(event) or not any_waiting_fits(event):
         return []
     waitlist = event.event.spec.waitlist
     in_line = not offering and waitlist is not None and waitlist.mode is WaitlistMode.STRICT

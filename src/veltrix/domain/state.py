@@ -52,24 +52,27 @@ class WaitingLine:
     """Who waits, in arrival order, kept apart by what they need.
 
     Parties with the same need are interchangeable, so a promotion looks at the head of each need only:
-    its cost grows with the kinds of party, not with the length of the line.
+    its cost grows with the kinds of party, not with the length of the line. `parties` says how many wait;
+    it is kept, because every command asks.
     """
 
-    __slots__ = ("_by_need", "_needs", "_per_pool")
+    __slots__ = ("_by_need", "_needs", "_per_pool", "parties")
 
     def __init__(self) -> None:
+        self.parties = 0
         self._needs: dict[str, Need] = {}
         self._by_need: dict[Need, list[tuple[int, str]]] = {}
         self._per_pool: dict[str, int] = {}
 
     def __len__(self) -> int:
-        return len(self._needs)
+        return self.parties
 
     def __contains__(self, registration: str) -> bool:
         return registration in self._needs
 
     def add(self, registration: str, arrival: int, need: Need) -> None:
         """Let a party wait at the place its arrival gives it."""
+        self.parties += 1
         self._needs[registration] = need
         insort(self._by_need.setdefault(need, []), (arrival, registration))
         for pool, _ in need:
@@ -78,6 +81,7 @@ class WaitingLine:
     def remove(self, registration: str, arrival: int) -> None:
         """Let a party go."""
         need = self._needs.pop(registration)
+        self.parties -= 1
         line = self._by_need[need]
         del line[bisect_left(line, (arrival, registration))]
         if not line:
@@ -235,10 +239,13 @@ def put_registration(event: EventState, new: Registration) -> None:
         _count(event, old, -1)
     event.registrations[new.id] = new
     _count(event, new, +1)
+    owners = event.seat_owners
     for seat in new.seats:
-        event.next_seat = max(event.next_seat, seat.number + 1)
-        if event.whole or seat.number in event.seat_owners:
-            event.seat_owners[seat.number] = new.id
+        number = seat.number
+        if number >= event.next_seat:
+            event.next_seat = number + 1
+        if event.whole or number in owners:
+            owners[number] = new.id
 
 
 def _count(event: EventState, registration: Registration, sign: int) -> None:

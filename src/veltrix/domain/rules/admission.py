@@ -11,12 +11,13 @@ from veltrix.domain.rules.context import Context, refused
 def closed_to(context: Context) -> Decided | None:
     """Why the event takes no registrations now. An organizer is not bound by windows."""
     event = context.event.event
-    if event.status is EventStatus.CANCELLED:
-        return refused(Refusal.EVENT_CANCELLED, "the event is cancelled")
-    if event.status is EventStatus.ENDED:
-        return refused(Refusal.EVENT_ENDED, "the event has ended")
-    if event.status is not EventStatus.OPEN:
-        return refused(Refusal.NOT_OPEN, f"the event is {event.status}")
+    status = event.status
+    if status is not EventStatus.OPEN:
+        if status is EventStatus.CANCELLED:
+            return refused(Refusal.EVENT_CANCELLED, "the event is cancelled")
+        if status is EventStatus.ENDED:
+            return refused(Refusal.EVENT_ENDED, "the event has ended")
+        return refused(Refusal.NOT_OPEN, f"the event is {status}")
     windows = event.spec.windows
     if not context.by_registrant or not windows:
         return None

@@ -47,13 +47,14 @@ def register(context: Context, body: Register) -> Decided:
         or person_refused(context, body.person, len(body.categories))
     )
     if refusal is None:
-        need = context.event.need_of(body.categories)
-        if fits(context.event, need) and not must_queue(context.event, need):
+        event = context.event
+        need = event.need_of(body.categories)
+        if fits(event, need) and not must_queue(event, need):
             return accepted(_seat_newcomer(context, body))
-        waitlist = context.event.event.spec.waitlist
-        if waitlist is None or not could_ever_fit(context.event, need):
+        waitlist = event.event.spec.waitlist
+        if waitlist is None or not could_ever_fit(event, need):
             refusal = refused(Refusal.FULL, "there is no room, and no waitlist that could help")
-        elif len(context.event.waiting) >= waitlist.size:
+        elif event.waiting.parties >= waitlist.size:
             refusal = refused(Refusal.WAITLIST_FULL, f"{waitlist.size} registrations wait already")
         else:
             newcomer = _newcomer(context, body, RegistrationStatus.WAITLISTED)
@@ -280,24 +281,24 @@ def _room_to_move(context: Context, seat: Seat, target: Category) -> bool:
 
 
 def _newcomer(context: Context, body: Register, status: RegistrationStatus) -> Registration:
-    spec = context.event.event.spec
+    event, now_ms = context.event.event, context.now_ms
     number = context.event.next_seat
     seats: list[Seat] = []
     if status is not RegistrationStatus.REFUSED:
         for index, key in enumerate(body.categories):
-            category = spec.category(key)
+            category = event.spec.category(key)
             assert category is not None
             seats.append(Seat(number + index, key, category.price_minor, category.currency))
     return Registration(
-        id=entity_id(REGISTRATION, context.now_ms, context.state.partition, context.envelope.id),
-        event=context.event.event.id,
+        id=entity_id(REGISTRATION, now_ms, context.state.partition, context.envelope.id),
+        event=event.id,
         arrival=context.arrival,
         status=status,
         person=body.person,
         box=body.box,
         seats=tuple(seats),
-        decided_ms=context.now_ms,
-        changed_ms=context.now_ms,
+        decided_ms=now_ms,
+        changed_ms=now_ms,
         source=body.source,
         access_code=body.access_code,
     )
