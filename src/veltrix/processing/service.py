@@ -121,7 +121,7 @@ class ProcessingService:
             except PortError as error:
                 _log.warning("partition_interrupted", partition=partition, error=str(error))
             except Exception:  # a defect; while it lasts nothing is decided, but it may not last
-                _log.exception("partition_interrupted", partition=partition)
+                _log.exception("deciding_failed", partition=partition)
             finally:
                 self._processors.pop(partition, None)
                 self.metrics.owned(partition, False)

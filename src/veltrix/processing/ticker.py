@@ -67,7 +67,7 @@ class Ticker:
             except PortError as error:
                 _log.warning("tick_failed", error=str(error))
             except Exception:  # a defect; holds must go on expiring where they can
-                _log.exception("tick_failed")
+                _log.exception("ticking_failed")
             await asyncio.sleep(self.interval_s)
 
     async def tick(self) -> int:
