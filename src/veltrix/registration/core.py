@@ -103,6 +103,7 @@ class Core:
         self.waitlines = WaitLines(ports.queries)
         self.desk = Desk(ports.log, ports.queries, ports.replies, ports.clock, self.links, settings, meters)
         self.desk.on_fact = self.apply
+        self.desk.on_sweep = lambda: meters.gauge("keys_reserved", len(self.reserve))
         self.render: dict[str, Renderer] = {}
         self.on_applied: list[Callable[[NumberedFact], None]] = []
         self.stopping = False

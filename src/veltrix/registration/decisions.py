@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from veltrix.domain.credentials import Receipt
+from veltrix.ports.feed import Reply
 from veltrix.registration.calls import Answer, Call
 from veltrix.registration.core import Core
 from veltrix.registration.desk import Queued, Settled
 from veltrix.registration.links import OFFSET_UNKNOWN
 from veltrix.registration.problems import Problem
+
+_LOOK_AGAIN_S: Final = 0.25
+"""A reply may go to another process: then the line's movement tells, as the feed has it."""
 
 
 class Decisions:
@@ -54,12 +59,22 @@ class Decisions:
                 return settled
             core.desk.held += 1
             try:
-                await asyncio.wait((reply,), timeout=wait_s)
+                await self._passed(receipt, reply, wait_s)
             finally:
                 core.desk.held -= 1
             return await self._read(receipt, printed)
         finally:
             core.desk.unwatch(receipt.command, reply)
+
+    async def _passed(self, receipt: Receipt, reply: asyncio.Future[Reply], wait_s: float) -> None:
+        """Return once its reply is here, its partition has passed it, or the time is over."""
+        clock, progress = self._core.ports.clock, self._core.desk.progress[receipt.partition]
+        deadline_s = clock.monotonic_s() + wait_s
+        while receipt.offset >= progress.next_offset:
+            left_s = deadline_s - clock.monotonic_s()
+            done, _ = await asyncio.wait((reply,), timeout=min(_LOOK_AGAIN_S, max(0.0, left_s)))
+            if done or left_s <= 0:
+                return
 
     async def _read(self, receipt: Receipt, printed: str) -> Settled | None:
         """What the ledger says now. A command that its partition has passed has a decision, or never came."""

@@ -121,6 +121,7 @@ class Desk:
         self.held = 0
         self.progress = [Progress(partition) for partition in range(log.identity.partitions)]
         self.on_fact: Callable[[NumberedFact], None] = lambda fact: None
+        self.on_sweep: Callable[[], None] = lambda: None
         self.on_progress: Callable[[Progress], None] = lambda progress: None
 
     async def start(self) -> None:
@@ -227,6 +228,7 @@ class Desk:
             self._meters.gauge("held_requests", self.held)
             self._meters.gauge("undecided", sum(progress.undecided for progress in self.progress))
             self._read_back()
+            self.on_sweep()
 
     def give_up(self) -> None:
         """End all waiting: what is undecided is answered 202 with its receipt."""

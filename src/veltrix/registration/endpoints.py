@@ -17,6 +17,7 @@ from veltrix.registration.core import Core
 from veltrix.registration.operations import Operation
 from veltrix.registration.problems import CONTENT_TYPE, Problem
 from veltrix.registration.rates import Rates
+from veltrix.registration.streams import Stream
 
 _log = get_logger("registration")
 _encoder = msgspec.json.Encoder()
@@ -105,8 +106,12 @@ class Endpoint:
         try:
             call = Call(scope, receive, params, trace_of(scope, core.chance.token(ENTROPY_BYTES)))
             answer = await self._answer(call)
-            await answer.send(call, send)
             method = call.method if call.method in self._operations else "other"
+            if isinstance(answer, Stream):  # counted as it begins: it lasts as long as somebody listens
+                core.meters.answered(self.path, method, answer.status, now() - began_s)
+                await answer.send(call, send)
+                return
+            await answer.send(call, send)
             core.meters.answered(self.path, method, answer.status, now() - began_s)
         except ClientGone:
             pass

@@ -10,7 +10,7 @@ from veltrix.sealing import KeyedHashes
 OFFSET_UNKNOWN: Final = (1 << 63) - 1
 """The offset in the receipt of a command of which nobody knows whether it was appended."""
 
-HOLDERS_TRIED: Final = 64
+HOLDERS_TRIED: Final = 256
 _FINGERPRINT_CHARS: Final = 16
 
 

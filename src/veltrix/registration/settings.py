@@ -15,7 +15,6 @@ class Settings:
     base_url: str = "http://127.0.0.1:8080"
     version: str = "0"
     trusted_proxies: tuple[str, ...] = ()
-    cors_origins: tuple[str, ...] = ()
     body_max_bytes: int = limits.BODY_MAX_BYTES
     wait_default_s: float = limits.WAIT_DEFAULT_S
     held_requests_max: int = limits.HELD_REQUESTS_MAX
