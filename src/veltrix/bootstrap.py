@@ -303,7 +303,6 @@ def _registration_settings(
         base_url=http.url(port),
         version=__version__,
         trusted_proxies=http.trusted_proxies,
-        cors_origins=http.cors_origins,
         body_max_bytes=http.body_max_bytes,
         wait_default_s=http.wait_default_s,
         held_requests_max=http.held_requests_max,

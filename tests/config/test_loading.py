@@ -174,7 +174,6 @@ def test_everything_wrong_is_told_at_once(tmp_path):
         ("[http]\npublic_url = 'https://me:pw@example.org'", "has a user name or a password in it"),
         ("[http]\npublic_url = 'https://example.org:99999'", "is no URL"),
         ("[http]\npublic_url = 'https://'", "names no host"),
-        ("[http]\ncors_origins = ['*', 'https://a.example']", "names sites beside *"),
         ("[notification]\nchannel = 'mail'", '"mail" is not a choice here; choose "spool" or "smtp"'),
         ("[notification]\nsender = 'nobody'", "is no e-mail address"),
         ("[notification]\nsender = 'A <a b@c.example>'", "is no e-mail address"),
@@ -257,7 +256,6 @@ def test_variables_have_the_types_of_the_file():
         | {
             "VELTRIX_HTTP_PORT": "0",
             "VELTRIX_HTTP_TRUSTED_PROXIES": "10.0.0.0/8, 2001:db8::/32",
-            "VELTRIX_HTTP_CORS_ORIGINS": "https://a.example,https://b.example/",
             "VELTRIX_HTTP_WAIT_DEFAULT": "250ms",
             "VELTRIX_LOGGING_TRACEBACKS": "true",
             "VELTRIX_HTTP_PUBLIC_URL": "https://tickets.example.org/",
@@ -265,7 +263,6 @@ def test_variables_have_the_types_of_the_file():
     ).config
     assert config.http.port == 0
     assert config.http.trusted_proxies == ("10.0.0.0/8", "2001:db8::/32")
-    assert config.http.cors_origins == ("https://a.example", "https://b.example")
     assert config.http.wait_default_s == 0.25
     assert config.logging.tracebacks is True
     assert config.http.public_url == "https://tickets.example.org"

@@ -51,8 +51,8 @@ def show(file: ConfigFile = None, as_json: Json = False) -> None:
         value = f"({derived.replace('`', '')})" if row["value"] is None else _written(row["value"])
         table.add_row(row["key"], escape(value), escape(row["where"] or row["source"]))
     out = console()
-    file = escape(str(loaded.file)) if loaded.file else "none (--config, VELTRIX_CONFIG)"
-    out.print(f"File: {file}", soft_wrap=True)
+    read = escape(str(loaded.file)) if loaded.file else "none (--config, VELTRIX_CONFIG)"
+    out.print(f"File: {read}", soft_wrap=True)
     print_table(table)
     for remark in loaded.remarks:
         warn(remark)

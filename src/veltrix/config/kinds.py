@@ -304,31 +304,6 @@ class Url(_Plain):
         return f"{parts.scheme}://{parts.netloc}"
 
 
-@dataclass(frozen=True)
-class Origins:
-    """Web sites, as browsers name them in the Origin header."""
-
-    description: str = 'list of URLs without a path, or ["*"] for every site'
-
-    def parse(self, value: Any, base: Path) -> tuple[str, ...]:
-        """Each as a `Url`; `*` only alone."""
-        if not isinstance(value, list):
-            raise _refuse_type(value, "a list", 'a list, such as ["https://www.example.org"]')
-        if value == ["*"]:
-            return ("*",)
-        if "*" in value:
-            raise Wrong("names sites beside *, which is every site", 'write ["*"] or only the sites')
-        return tuple(Url().parse(item, base) for item in value)
-
-    def from_text(self, text: str) -> Any:
-        """URLs separated by commas."""
-        return [part.strip() for part in text.split(",")]
-
-    def show(self, value: Sequence[str]) -> list[str]:
-        """The URLs."""
-        return list(value)
-
-
 # As strict as what puts addresses into mails: a sender that passes here does not fail there.
 _ADDRESS = re.compile(r"[^\s\x00-\x20\x7f()<>\[\]:;@\\,\"]{1,64}@[A-Za-z0-9.-]{1,253}")
 

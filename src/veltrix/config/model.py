@@ -17,7 +17,6 @@ from veltrix.config.kinds import (
     Kind,
     Mailbox,
     Networks,
-    Origins,
     Secret,
     SecretText,
     Size,
@@ -54,11 +53,6 @@ class Http:
         Networks(),
         (),
         "Networks of the reverse proxies whose `Forwarded` and `X-Forwarded-…` headers are believed.",
-    )
-    cors_origins: tuple[str, ...] = setting(
-        Origins(),
-        (),
-        "Other web sites whose pages may call the API from people's browsers.",
     )
     wait_default_s: float = setting(
         Duration(0.0, limits.WAIT_MAX_S),
