@@ -23,6 +23,7 @@ function watchSeats() {
 function say(kind, ...lines) {
   said.className = `notice ${kind}`;
   said.replaceChildren(...lines.filter(Boolean).map((line) => Object.assign(document.createElement("div"), { textContent: line })));
+  said.scrollIntoView({ block: "nearest" });
 }
 
 function newKey() {
