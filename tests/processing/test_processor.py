@@ -163,6 +163,9 @@ async def test_a_decision_that_raises_is_tried_alone_and_quarantined(
     quarantined = await bench.ledger.quarantined(0)
     assert quarantined == {3: "ZeroDivisionError: a defect", 6: "ZeroDivisionError: a defect"}
     assert await rows_of(bench) == await expected_rows(bench, quarantined)
+    assert [size for (size,) in bench.signals.of("batch")] == [3, 1, 2, 1], (
+        "what stands before goes first, whole"
+    )
     outcomes = {reply.decision.offset: reply.decision.outcome for reply in bench.answers}
     assert outcomes[3] is outcomes[6] is Outcome.QUARANTINED
     assert outcomes[4] is Outcome.ACCEPTED
