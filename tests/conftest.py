@@ -20,7 +20,8 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "ci")
+settings.load_profile(PROFILE)
 
 TESTS = Path(__file__).parent
 SUITES = ("house", "unit", "conformance", "api", "e2e")  # quick answers first
@@ -49,6 +50,9 @@ def goldens(request: pytest.FixtureRequest) -> Goldens:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Runs the quick suites first, and leaves the order within a suite as it is."""
     items.sort(key=lambda item: SUITES.index(suite_of(item.path)))
+    if PROFILE == "thorough":
+        for item in items:
+            item.add_marker(pytest.mark.timeout(0))  # who hunts takes the time that it takes
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
