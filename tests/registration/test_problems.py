@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ from starlette.routing import Match
 from tests.registration.house import EVENT, House, a_house, person, quick, strong_key
 from veltrix.domain.outcomes import Decision, Outcome, Refusal
 from veltrix.ports.errors import OutcomeUnknown, Unavailable
+from veltrix.registration import calls
 from veltrix.registration.calls import Call, Trace
 from veltrix.registration.catalogue import PROBLEMS, STATUS
 from veltrix.registration.desk import Settled
@@ -280,6 +282,38 @@ async def method_not_allowed(house):
     return await house.public.delete("/v1/events")
 
 
+async def stalled(house: House, path: str) -> httpx.Response:
+    """The answer to a client that begins a body and never ends it."""
+    sent: list[Any] = []
+    messages = [{"type": "http.request", "body": b"{", "more_body": True}]
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        return await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"accept-language", b"de")]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    await house.service.app(scope, receive, send)
+    request = house.public.build_request("POST", path)
+    return httpx.Response(
+        sent[0]["status"], headers=sent[0]["headers"], content=sent[1]["body"], request=request
+    )
+
+
+async def request_timeout(house):
+    event = await house.open_event()
+    timeout: float = calls.BODY_TIMEOUT_S
+    calls.BODY_TIMEOUT_S = 0.01  # type: ignore[misc]  # a test does not wait as long as people may
+    try:
+        return await stalled(house, f"/v1/events/{event}/registrations")
+    finally:
+        calls.BODY_TIMEOUT_S = timeout  # type: ignore[misc]  # as it was
+
+
 async def person_erased(house):
     event = await house.open_event()
     made = (await house.register(event)).json()
@@ -446,6 +480,17 @@ async def test_a_quarantined_command_is_answered():
         call = a_call()
         with pytest.raises(Problem, match="quarantined"):
             await house.service.core.decided(call, Settled(decision, None, False))
+
+
+async def test_what_is_too_large_for_the_log_is_refused():
+    """A body that fits and becomes too large a command is 413, not a mistake of ours."""
+    async with a_house() as house:
+        choices = {f"c{number}": "x" for number in range(50)}
+        questions = [
+            {"key": f"q{number}", "label": "x", "kind": "choice", "choices": choices} for number in range(50)
+        ]
+        answer = await post(house.organizer, "/v1/events", **EVENT, form={"questions": questions})
+        assert answer.json()["type"].endswith("body_too_large")
 
 
 async def test_organizers_are_told_more():

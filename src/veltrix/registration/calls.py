@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from veltrix.ports.access import ApiKey
 from veltrix.registration import headers
@@ -19,7 +20,8 @@ from veltrix.registration.problems import FaultAt, Problem, invalid_body, invali
 Headers = list[tuple[bytes, bytes]]
 T = TypeVar("T")
 
-JSON = b"application/json"
+JSON: Final = b"application/json"
+BODY_TIMEOUT_S: Final = 30.0
 _encoder = msgspec.json.Encoder()
 
 
@@ -177,29 +179,35 @@ class Call:
             found[name] = value
         return found
 
-    async def body(self, most_bytes: int) -> bytes:
-        """The whole body, bounded; also where no Content-Length says how much will come."""
+    async def body(self, most_bytes: int, timeout_s: float | None = None) -> bytes:
+        """The whole body, bounded in size (also where no Content-Length announces it) and in time."""
         announced = self.headers.get(b"content-length")
         if announced is not None and announced.isdigit() and int(announced) > most_bytes:
             raise too_large(most_bytes)
-        message = await self.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        body: bytes = message.get("body", b"")
-        if not message.get("more_body", False) and len(body) <= most_bytes:
-            return body
-        parts, size = [body], len(body)
-        while message.get("more_body", False):
-            if size > most_bytes:
+        message = at_once(self.receive)
+        if message is not None and not message.get("more_body", False) and message["type"] == "http.request":
+            body: bytes = message.get("body", b"")
+            if len(body) > most_bytes:
                 raise too_large(most_bytes)
-            message = await self.receive()
+            return body
+        try:
+            async with asyncio.timeout(timeout_s or BODY_TIMEOUT_S):
+                return await self._gather(message or await self.receive(), most_bytes)
+        except TimeoutError:
+            raise Problem("request_timeout", headers=[(b"connection", b"close")]) from None
+
+    async def _gather(self, message: Message, most_bytes: int) -> bytes:
+        parts, size = [], 0
+        while True:
             if message["type"] == "http.disconnect":
                 raise ClientGone
             parts.append(message.get("body", b""))
             size += len(parts[-1])
-        if size > most_bytes:
-            raise too_large(most_bytes)
-        return b"".join(parts)
+            if size > most_bytes:
+                raise too_large(most_bytes)
+            if not message.get("more_body", False):
+                return b"".join(parts)
+            message = await self.receive()
 
     async def json(self, decoder: msgspec.json.Decoder[T], most_bytes: int, empty: bytes = b"") -> T:
         """The body as a value; `empty` stands in for no body where none is needed."""
@@ -210,6 +218,17 @@ class Call:
 
 
 _JSON_TYPES = ("application/json", "application/merge-patch+json")
+
+
+def at_once(receive: Receive) -> Message | None:
+    """The next message from a client, if it is here already; asked without waiting and without a trace."""
+    waiting = cast("Generator[object, None, Message]", receive().__await__())
+    try:
+        next(waiting)
+    except StopIteration as done:
+        return cast("Message", done.value)
+    waiting.close()
+    return None
 
 
 def one_each(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -65,6 +65,7 @@ EDGE_STATUS: Final[dict[str, int]] = {
     "not_found": 404,
     "unknown_decision": 404,
     "method_not_allowed": 405,
+    "request_timeout": 408,
     "person_erased": 409,
     "precondition_failed": 412,
     "body_too_large": 413,

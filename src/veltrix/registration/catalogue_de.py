@@ -159,6 +159,10 @@ PROBLEMS: Final[dict[str, tuple[str, str]]] = {
         "Die Methode passt nicht",
         "Diese Adresse kennt diese Methode nicht; siehe 'Allow'.",
     ),
+    "request_timeout": (
+        "Die Anfrage kam zu langsam",
+        "Der Inhalt kam nicht rechtzeitig an. Bitte senden Sie ihn noch einmal.",
+    ),
     "person_erased": (
         "Die persönlichen Daten wurden gelöscht",
         "Die persönlichen Daten dieser Anmeldung wurden gelöscht und sind nicht mehr änderbar.",

@@ -114,6 +114,10 @@ PROBLEMS: Final[dict[str, tuple[str, str]]] = {
         "The method does not fit",
         "This address does not answer to that method; see 'Allow'.",
     ),
+    "request_timeout": (
+        "The request came too slowly",
+        "The body did not arrive in time. Please send it again.",
+    ),
     "person_erased": (
         "The personal data was erased",
         "The personal data of this registration was erased, so it cannot be changed.",

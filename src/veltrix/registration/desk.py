@@ -244,6 +244,8 @@ class Desk:
     async def _append(self, envelope: Envelope, progress: Progress, newcomer: bool, trace: str) -> int:
         """Append it and return its offset."""
         record = Record(encode_command(envelope), trace, self._replies.address)
+        if len(record.value) > limits.RECORD_MAX_BYTES:  # some bodies say much with few bytes
+            raise Problem("body_too_large", params={"most_bytes": limits.BODY_MAX_BYTES})
         began_s = self._clock.monotonic_s()
         progress.appending += 1
         try:

@@ -38,6 +38,7 @@ _log = get_logger("registration")
 ROUTE: Final = "POST /v1/events/{event}/imports"
 TYPES: Final = ("application/x-ndjson", "text/csv")
 _ALSO_TAKEN: Final = "application/ndjson"
+_BODY_TIMEOUT_S: Final = 600.0
 _RETRY_MAX_S: Final = 8.0
 _RETRY_S: Final = 0.5
 _LINE_MAX_CHARS: Final = 64 * 1024
@@ -106,7 +107,7 @@ class Imports:
             raise Problem("imports_busy").retry_after(5)
         self._running += 1
         try:
-            raw = await call.body(settings.import_max_bytes)
+            raw = await call.body(settings.import_max_bytes, _BODY_TIMEOUT_S)
             try:
                 text = raw.decode("utf-8-sig")
             except UnicodeDecodeError:

@@ -280,7 +280,13 @@ def problem_codes(operation: Operation) -> list[str]:
     elif operation.key_optional:
         codes.append("unauthorized")
     if operation.method in ("POST", "PATCH"):
-        codes += ["body_too_large", "unsupported_media_type", "malformed_json", "invalid_body"]
+        codes += [
+            "body_too_large",
+            "unsupported_media_type",
+            "malformed_json",
+            "invalid_body",
+            "request_timeout",
+        ]
     if operation.streams:
         codes.append("too_many_streams")
     return list(dict.fromkeys(codes))

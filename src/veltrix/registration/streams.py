@@ -7,14 +7,14 @@ a slow one skips states and costs nobody anything.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
-from starlette.types import Message, Receive, Send
+from starlette.types import Receive, Send
 
 from veltrix.ports.system import Clock
-from veltrix.registration.calls import Call
+from veltrix.registration.calls import Call, at_once
 from veltrix.registration.meters import Meters
 from veltrix.registration.problems import Problem
 
@@ -186,18 +186,13 @@ async def wake_all(clients: Iterable[Client]) -> None:
 
 
 def gone(receive: Receive) -> bool:
-    """Whether the client has gone, asked without waiting: a task that waits for it would cost each of
-    ten thousand clients a kilobyte more."""
+    """Whether the client has gone; a task that waits for that would cost each client a kilobyte more."""
     for _ in range(2):  # the first message may still be the request's empty body
-        waiting = cast("Generator[object, None, Message]", receive().__await__())
-        try:
-            next(waiting)
-        except StopIteration as done:
-            if done.value["type"] == "http.disconnect":
-                return True
-        else:
-            waiting.close()
+        message = at_once(receive)
+        if message is None:
             return False
+        if message["type"] == "http.disconnect":
+            return True
     return False
 
 
