@@ -4,9 +4,9 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo run test check bench format lock clean \
+.PHONY: help setup engines demo run test check bench format lock clean \
 	lint lint-format lint-code lint-types lint-rooms \
-	test-house test-unit test-conformance test-api test-e2e
+	test-house test-unit test-conformance test-api test-cluster test-e2e
 
 BIN := .venv/bin
 RUNTIME := .venv/.installed-runtime
@@ -34,6 +34,9 @@ $(DEV): requirements-dev.lock requirements.lock pyproject.toml scripts/setup.sh
 	@sh scripts/setup.sh requirements-dev.lock
 	@touch $(RUNTIME) $@
 
+engines: $(DEV) ## get Kafka, PostgreSQL, etcd … into .engines, as far as this machine lacks them
+	@sh scripts/engines.sh
+
 demo: $(RUNTIME) ## the whole platform at work: 10,000 people register at once, everyone is told
 	@$(BIN)/veltrix demo
 
@@ -57,20 +60,23 @@ lint-types: $(DEV)
 lint-rooms: $(DEV)
 	$(BIN)/lint-imports --no-logo
 
-test: lint ## check, and every test (time by suite at the end)
+test: engines lint ## check, and every test (time by suite at the end)
 	$(BIN)/pytest tests
 
 test-house: $(DEV) ## the house rules alone
 	$(BIN)/pytest tests/house
 
 test-unit: $(DEV) ## unit and property tests (HYPOTHESIS_PROFILE=thorough looks longer)
-	$(BIN)/pytest tests --ignore=tests/conformance --ignore=tests/api --ignore=tests/e2e
+	$(BIN)/pytest tests --ignore=tests/conformance --ignore=tests/api --ignore=tests/cluster --ignore=tests/e2e
 
-test-conformance: $(DEV) ## one suite a port; every adapter passes it
+test-conformance: engines ## one suite a port; every adapter passes it
 	$(call suite,tests/conformance)
 
 test-api: $(DEV) ## the HTTP API against its own description
 	$(call suite,tests/api)
+
+test-cluster: engines ## a cluster of real engines on this machine
+	$(call suite,tests/cluster)
 
 test-e2e: $(DEV) ## real processes, real kills
 	$(call suite,tests/e2e)
@@ -85,6 +91,7 @@ format: $(DEV) ## put the code into the house's format
 lock: ## resolve the dependencies anew (UPGRADE=1: to the newest versions)
 	@sh scripts/lock.sh $(if $(UPGRADE),--upgrade)
 
-clean: ## remove .venv and all caches
-	rm -rf .venv .lock-venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+clean: ## remove .venv, the engines and all caches
+	[ ! -L .engines ] || rm -rf "$$(readlink .engines)"
+	rm -rf .engines .venv .lock-venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find src tests scripts $(wildcard benchmarks) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -23,8 +23,10 @@ settings.register_profile(
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "ci")
 settings.load_profile(PROFILE)
 
+pytest_plugins = ["tests.engines"]
+
 TESTS = Path(__file__).parent
-SUITES = ("house", "unit", "conformance", "api", "e2e")  # quick answers first
+SUITES = ("house", "unit", "conformance", "api", "cluster", "e2e")  # quick answers first
 
 seconds_by_suite: dict[str, float] = defaultdict(float)
 tests_by_suite: dict[str, int] = defaultdict(int)

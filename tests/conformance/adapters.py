@@ -48,6 +48,14 @@ class Closable(Protocol):
         """Close."""
 
 
+class ClosableFeed(Feed, Closable, Protocol):
+    """A feed that may hold connections."""
+
+
+class ClosableReplies(Replies, Closable, Protocol):
+    """A way back that may hold connections."""
+
+
 class WholeLedger(Ledger, Queries, LedgerRows, Protocol):
     """The three views of one ledger, as each adapter has them."""
 
@@ -57,10 +65,20 @@ Port = TypeVar("Port", bound=Closable)
 
 @dataclass(frozen=True)
 class Entry(Generic[Port]):
-    """How to open an adapter in a directory, and whether its state outlives a close."""
+    """How to open an adapter in a directory, and whether its state outlives a close.
+
+    `engine` names a fixture of tests/engines.py, asked for only when a test needs the adapter; `open` then
+    gets its value as the option `engine`. All tests of a run share an engine: what the adapter makes there
+    has a name of its own, derived from the directory, which is the same at each reopening.
+    """
 
     open: Callable[..., Awaitable[Port]]
     lasting: bool = False
+    engine: str = ""
+
+    def options(self, request: pytest.FixtureRequest) -> dict[str, Any]:
+        """What `open` needs besides a test's own options; skips the test where the engine cannot be had."""
+        return {"engine": request.getfixturevalue(self.engine)} if self.engine else {}
 
 
 @dataclass
@@ -94,6 +112,12 @@ class Subject(Generic[Port]):
         """Close all."""
         for opened in (self.it, *self._opened):
             await opened.close()
+
+
+async def opened(request: pytest.FixtureRequest, directory: Path, **options: Any) -> Subject[Any]:
+    """The adapter that a parametrized fixture asks for."""
+    entry: Entry[Any] = request.param
+    return await Subject.open(entry, directory, **entry.options(request), **options)
 
 
 def params(registry: dict[str, Entry[Any]], *, lasting: bool = False) -> list[Any]:
@@ -170,5 +194,17 @@ CHANNELS: dict[str, Entry[Channel]] = {
     "spool, synced": Entry(_synced_spool),
     "smtp": Entry(ServedSmtp.open),
 }
-FEEDS: dict[str, Callable[[], Feed]] = {"memory": MemoryFeed}
-REPLIES: dict[str, Callable[[], Replies]] = {"memory": MemoryReplies}
+
+
+class _OpenFeed(MemoryFeed):
+    async def close(self) -> None:
+        pass
+
+
+class _OpenReplies(MemoryReplies):
+    async def close(self) -> None:
+        pass
+
+
+FEEDS: dict[str, Entry[ClosableFeed]] = {"memory": _in_memory(_OpenFeed)}
+REPLIES: dict[str, Entry[ClosableReplies]] = {"memory": _in_memory(_OpenReplies)}

@@ -20,6 +20,7 @@ from tests.conformance.adapters import (
     HandClock,
     Subject,
     WholeLedger,
+    opened,
     params,
 )
 from veltrix.ports.access import Access
@@ -40,7 +41,7 @@ def clock() -> HandClock:
 @pytest.fixture(params=params(LOGS))
 async def log(request, tmp_path: Path, clock: HandClock) -> AsyncIterator[Subject[Log]]:
     """A log of two partitions."""
-    subject = await Subject.open(request.param, tmp_path, partitions=2, clock=clock)
+    subject = await opened(request, tmp_path, partitions=2, clock=clock)
     yield subject
     await subject.close()
 
@@ -48,7 +49,7 @@ async def log(request, tmp_path: Path, clock: HandClock) -> AsyncIterator[Subjec
 @pytest.fixture(params=params(LOGS, lasting=True))
 async def lasting_log(request, tmp_path: Path) -> AsyncIterator[Subject[Log]]:
     """A log of two partitions that outlives a close."""
-    subject = await Subject.open(request.param, tmp_path, partitions=2)
+    subject = await opened(request, tmp_path, partitions=2)
     yield subject
     await subject.close()
 
@@ -56,7 +57,7 @@ async def lasting_log(request, tmp_path: Path) -> AsyncIterator[Subject[Log]]:
 @pytest.fixture(params=params(LEDGERS))
 async def ledger(request, tmp_path: Path, clock: HandClock) -> AsyncIterator[Subject[WholeLedger]]:
     """A ledger."""
-    subject = await Subject.open(request.param, tmp_path, clock=clock)
+    subject = await opened(request, tmp_path, clock=clock)
     yield subject
     await subject.close()
 
@@ -64,7 +65,7 @@ async def ledger(request, tmp_path: Path, clock: HandClock) -> AsyncIterator[Sub
 @pytest.fixture(params=params(LEDGERS, lasting=True))
 async def lasting_ledger(request, tmp_path: Path) -> AsyncIterator[Subject[WholeLedger]]:
     """A ledger that outlives a close."""
-    subject = await Subject.open(request.param, tmp_path)
+    subject = await opened(request, tmp_path)
     yield subject
     await subject.close()
 
@@ -72,7 +73,7 @@ async def lasting_ledger(request, tmp_path: Path) -> AsyncIterator[Subject[Whole
 @pytest.fixture(params=params(VAULTS))
 async def vault(request, tmp_path: Path) -> AsyncIterator[Subject[Vault]]:
     """A vault."""
-    subject = await Subject.open(request.param, tmp_path)
+    subject = await opened(request, tmp_path)
     yield subject
     await subject.close()
 
@@ -80,7 +81,7 @@ async def vault(request, tmp_path: Path) -> AsyncIterator[Subject[Vault]]:
 @pytest.fixture(params=params(VAULTS, lasting=True))
 async def lasting_vault(request, tmp_path: Path) -> AsyncIterator[Subject[Vault]]:
     """A vault that outlives a close."""
-    subject = await Subject.open(request.param, tmp_path)
+    subject = await opened(request, tmp_path)
     yield subject
     await subject.close()
 
@@ -88,7 +89,7 @@ async def lasting_vault(request, tmp_path: Path) -> AsyncIterator[Subject[Vault]
 @pytest.fixture(params=params(COORDINATORS))
 async def coordinator(request, tmp_path: Path) -> AsyncIterator[Subject[Coordinator]]:
     """A coordinator."""
-    subject = await Subject.open(request.param, tmp_path)
+    subject = await opened(request, tmp_path)
     yield subject
     await subject.close()
 
@@ -96,7 +97,7 @@ async def coordinator(request, tmp_path: Path) -> AsyncIterator[Subject[Coordina
 @pytest.fixture(params=params(COORDINATORS, lasting=True))
 async def lasting_coordinator(request, tmp_path: Path) -> AsyncIterator[Subject[Coordinator]]:
     """A coordinator whose terms outlive a close."""
-    subject = await Subject.open(request.param, tmp_path)
+    subject = await opened(request, tmp_path)
     yield subject
     await subject.close()
 
@@ -104,7 +105,7 @@ async def lasting_coordinator(request, tmp_path: Path) -> AsyncIterator[Subject[
 @pytest.fixture(params=params(NOTICES))
 async def notices(request, tmp_path: Path) -> AsyncIterator[Subject[Notices]]:
     """A store of notices."""
-    subject = await Subject.open(request.param, tmp_path)
+    subject = await opened(request, tmp_path)
     yield subject
     await subject.close()
 
@@ -112,7 +113,7 @@ async def notices(request, tmp_path: Path) -> AsyncIterator[Subject[Notices]]:
 @pytest.fixture(params=params(NOTICES, lasting=True))
 async def lasting_notices(request, tmp_path: Path) -> AsyncIterator[Subject[Notices]]:
     """A store of notices that outlives a close."""
-    subject = await Subject.open(request.param, tmp_path)
+    subject = await opened(request, tmp_path)
     yield subject
     await subject.close()
 
@@ -120,7 +121,7 @@ async def lasting_notices(request, tmp_path: Path) -> AsyncIterator[Subject[Noti
 @pytest.fixture(params=params(ACCESS))
 async def access(request, tmp_path: Path) -> AsyncIterator[Subject[Access]]:
     """A store of API keys."""
-    subject = await Subject.open(request.param, tmp_path)
+    subject = await opened(request, tmp_path)
     yield subject
     await subject.close()
 
@@ -128,7 +129,7 @@ async def access(request, tmp_path: Path) -> AsyncIterator[Subject[Access]]:
 @pytest.fixture(params=params(ACCESS, lasting=True))
 async def lasting_access(request, tmp_path: Path) -> AsyncIterator[Subject[Access]]:
     """A store of API keys that outlives a close."""
-    subject = await Subject.open(request.param, tmp_path)
+    subject = await opened(request, tmp_path)
     yield subject
     await subject.close()
 
@@ -136,20 +137,22 @@ async def lasting_access(request, tmp_path: Path) -> AsyncIterator[Subject[Acces
 @pytest.fixture(params=params(CHANNELS))
 async def channel(request, tmp_path: Path) -> AsyncIterator[Subject[Channel]]:
     """A channel that carries mail, and whose other side accepts it."""
-    subject = await Subject.open(request.param, tmp_path)
+    subject = await opened(request, tmp_path)
     yield subject
     await subject.close()
 
 
-@pytest.fixture(params=[pytest.param(make, id=name) for name, make in FEEDS.items()])
-def feed(request) -> Feed:
+@pytest.fixture(params=params(FEEDS))
+async def feed(request, tmp_path: Path) -> AsyncIterator[Feed]:
     """A feed."""
-    made: Feed = request.param()
-    return made
+    subject = await opened(request, tmp_path)
+    yield subject.it
+    await subject.close()
 
 
-@pytest.fixture(params=[pytest.param(make, id=name) for name, make in REPLIES.items()])
-def replies(request) -> Replies:
+@pytest.fixture(params=params(REPLIES))
+async def replies(request, tmp_path: Path) -> AsyncIterator[Replies]:
     """The way back."""
-    made: Replies = request.param()
-    return made
+    subject = await opened(request, tmp_path)
+    yield subject.it
+    await subject.close()

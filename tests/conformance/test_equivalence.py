@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -91,7 +93,13 @@ async def answers(ledger: WholeLedger, log: list[tuple[Envelope, int]]) -> list[
     return said
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.fixture(scope="module", params=OTHERS)
+def open_other(request) -> Callable[..., Awaitable[WholeLedger]]:
+    """How to open one of the other ledgers."""
+    entry = LEDGERS[request.param]
+    return partial(entry.open, **entry.options(request), **FAST.get(request.param, {}))
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     random=st.randoms(use_true_random=False),
@@ -100,14 +108,18 @@ async def answers(ledger: WholeLedger, log: list[tuple[Envelope, int]]) -> list[
     events_cached=st.sampled_from([0, 1, limits.EVENTS_CACHED]),
 )
 def test_all_adapters_hold_the_same(
-    name: str, random: Random, length: int, sizes: list[int], events_cached: int
+    open_other: Callable[..., Awaitable[WholeLedger]],
+    random: Random,
+    length: int,
+    sizes: list[int],
+    events_cached: int,
 ):
     """Rows are equal to the byte and answers equal, whatever was asked, however it was cut into batches."""
     room = played(random, length)
 
     async def compare(directory: Path) -> None:
         memory = await LEDGERS["memory"].open(directory, clock=HandClock())
-        other = await LEDGERS[name].open(directory, clock=HandClock(), **FAST.get(name, {}))
+        other = await open_other(directory, clock=HandClock())
         try:
             await replay(memory, in_batches(room.log, [1_000]), limits.EVENTS_CACHED)
             await replay(other, in_batches(room.log, sizes), events_cached)

@@ -34,6 +34,7 @@ ROOMS: dict[str, frozenset[str] | None] = {
     "bootstrap": EVERYTHING,
     "load": EVERYTHING,
     "demo": EVERYTHING,
+    "cluster": EVERYTHING,
     "cli": EVERYTHING,
     "__main__": EVERYTHING,
 }

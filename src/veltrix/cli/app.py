@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from veltrix.cli import auditing, configuring, keys, loading, serving
+from veltrix.cli import auditing, clusters, configuring, keys, loading, serving
 from veltrix.cli.exits import ExitCode, table
 from veltrix.cli.options import Json
 
@@ -27,6 +27,7 @@ app.command("load", short_help="Let a crowd register, and check every answer.")(
 app.command("audit", short_help="Compare the ledger with a replay of the log.")(auditing.audit)
 app.add_typer(keys.app, name="key")
 app.add_typer(configuring.app, name="config")
+app.add_typer(clusters.app, name="cluster")
 
 
 def _print_version(wanted: bool) -> None:
