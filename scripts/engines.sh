@@ -97,28 +97,35 @@ wrap() { # wrap NAME COMMAND…: a program of our own under bin/
 apt() {
     command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1 ||
         die "not found, and this is no Debian whose packages could be unpacked"
-    mkdir -p apt/state/lists/partial apt/cache/archives/partial
+    mkdir -p "$engines/apt/state/lists/partial" "$engines/apt/cache/archives/partial"
     tool=$1; shift
     "apt-$tool" -q -q -o Dir::State="$engines/apt/state" -o Dir::State::status=/var/lib/dpkg/status \
         -o Dir::Cache="$engines/apt/cache" -o Debug::NoLocking=1 -o APT::Sandbox::User="$(id -un)" "$@"
 }
-unpack() { # unpack PACKAGE…: these, and the libraries that they need and the system lacks
-    if [ -z "$(find apt/updated -mmin -60 2>/dev/null)" ]; then
-        apt get update >&2 && touch apt/updated
-    fi
-    lacking=$(apt get --simulate --no-install-recommends install "$@" 2>/dev/null |
-        sed -n 's/^Inst \(lib[^ ]*\) .*/\1/p' | grep -v -E '^lib(js-|llvm|perl|.*-perl$)' || true)
+lacking() { # the libraries that these packages need and the system lacks
+    apt get --simulate --no-install-recommends install "$@" 2>/dev/null |
+        sed -n 's/^Inst \(lib[^ ]*\) .*/\1/p' | grep -v -E '^lib(js-|llvm|perl|.*-(java|perl)$)' || true
+}
+jars() { # all Java libraries that these packages need: a jar is looked for beside those who need it
+    apt cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
+        --no-enhances "$@" | grep -E '^lib.*-java$'
+}
+update() {
+    [ -n "$(find apt/updated -mmin -60 2>/dev/null)" ] || { apt get update && touch apt/updated; } >&2
+}
+unpack() { # unpack PACKAGE…
     mkdir -p debs debian
-    # shellcheck disable=SC2086 # a list of names
-    (cd debs && apt get download "$@" $lacking >&2)
-    for package in "$@" $lacking; do
-        for deb in debs/"${package%%:*}"_*.deb; do dpkg-deb -x "$deb" debian; rm "$deb"; done
+    # shellcheck disable=SC2046 # a list of names
+    set -- $(printf '%s\n' "$@" | sort -u)
+    (cd debs && apt get download "$@" >&2)
+    for package in "$@"; do
+        for deb in debs/"${package%%:*}"_*.deb; do dpkg-deb -x "$deb" debian && rm "$deb"; done
     done
-    # Debian's absolute links (alternatives apart) mean what was unpacked here.
+    # Absolute links mean what was unpacked here, where it was.
     find debian -type l -lname '/*' | while read -r link; do
         target=$(readlink "$link")
-        [ -e "debian$target" ] && ln -sfn "$engines/debian$target" "$link"
-    done || true
+        [ ! -e "debian$target" ] || ln -sfn "$engines/debian$target" "$link"
+    done
 }
 libraries() {
     found=$(find "$engines/debian" -name '*.so*' -type f -path '*/lib/*' ! -path '*/postgresql/*' \
@@ -129,7 +136,7 @@ wrap_debian() { # wrap_debian PATH…: programs that were unpacked
     lib=$(libraries)
     for path in "$@"; do
         [ -x "$path" ] || die "the package has no $path"
-        wrap "$(basename "$path")" "${lib:+LD_LIBRARY_PATH='$lib\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}' }exec '$path' \"\$@\""
+        wrap "$(basename "$path")" "${lib:+LD_LIBRARY_PATH='$lib' }exec '$path' \"\$@\""
     done
 }
 
@@ -164,7 +171,9 @@ END
     if mvn=$(in_path mvn); then
         JAVA_HOME=$(java_home "$java") MAVEN_OPTS="$trust ${MAVEN_OPTS:-}" "$mvn" "$@" >&2
     else
-        [ -d debian/usr/share/maven ] || unpack maven libmaven3-core-java libmaven-resolver-java
+        update
+        # shellcheck disable=SC2046 # a list of names
+        unpack maven $(jars maven)
         (cd pom && own_maven "$java" "$trust" "$@") >&2
     fi
     rm -rf kafka && mv kafka.new kafka
@@ -202,18 +211,22 @@ END
 }
 
 get_postgres() {
-    major=$(apt cache depends postgresql 2>/dev/null | grep -o -E 'postgresql-[0-9]+' | head -n 1 || true)
-    if [ -z "$major" ]; then
-        apt get update >&2 && touch apt/updated
-        major=$(apt cache depends postgresql | grep -o -E 'postgresql-[0-9]+' | head -n 1)
-    fi
-    unpack "$major" "postgresql-client-${major#postgresql-}" libpq5
-    wrap_debian "$engines/debian/usr/lib/postgresql/${major#postgresql-}"/bin/*
+    update
+    server=$(apt cache depends postgresql | grep -o -E 'postgresql-[0-9]+' | head -n 1)
+    set -- "$server" "postgresql-client-${server#postgresql-}" libpq5
+    # shellcheck disable=SC2046 # a list of names
+    unpack "$@" $(lacking "$@")
+    wrap_debian "$engines/debian/usr/lib/postgresql/${server#postgresql-}"/bin/*
 }
-get_etcd() { unpack etcd-server etcd-client; wrap_debian "$engines/debian/usr/bin/etcd" "$engines/debian/usr/bin/etcdctl"; }
-get_prometheus() {
-    unpack prometheus
-    wrap_debian "$engines/debian/usr/bin/prometheus" "$engines/debian/usr/bin/promtool"
+get_etcd() { get_debian etcd etcdctl -- etcd-server etcd-client; }
+get_prometheus() { get_debian prometheus promtool -- prometheus; }
+get_debian() { # get_debian PROGRAM… -- PACKAGE…
+    programs=""
+    while [ "$1" != -- ]; do programs="$programs $engines/debian/usr/bin/$1"; shift; done
+    shift
+    update
+    # shellcheck disable=SC2046,SC2086 # lists of names
+    unpack "$@" $(lacking "$@") && wrap_debian $programs
 }
 
 get_patroni() {
