@@ -9,7 +9,8 @@ import pytest
 from tests.conformance.adapters import Subject
 from veltrix.adapters.memory import MemoryCluster, MemoryCoordinator
 from veltrix.ports.coordinator import Coordinator
-from veltrix.ports.errors import Unavailable
+from veltrix.ports.errors import TermsBehind, Unavailable
+from veltrix.ports.ledger import Term
 
 
 async def test_what_is_free_is_granted_at_once(coordinator: Subject[Coordinator]):
@@ -62,6 +63,31 @@ async def test_who_gives_up_waiting_blocks_nobody(coordinator: Subject[Coordinat
     assert not grant.lost.is_set()
 
 
+async def test_any_of_several_is_the_first_that_is_free(coordinator: Subject[Coordinator]):
+    """Who needs one of several gets the first that nobody has; when all are taken, the first released."""
+    slots = [f"reply/{number}" for number in range(3)]
+    grants = [await coordinator.it.acquire_any(slots) for _ in slots]
+    assert [grant.resource for grant in grants] == slots
+    waiting = asyncio.create_task(coordinator.it.acquire_any(slots))
+    other = asyncio.create_task(coordinator.it.acquire_any(slots))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await coordinator.it.release(grants[1])
+    assert (await waiting).resource == "reply/1"
+    other.cancel()
+    await coordinator.it.release(grants[2])
+    assert (await coordinator.it.acquire("reply/2")).term > grants[2].term
+
+
+async def test_a_term_that_was_never_granted_is_noticed(coordinator: Subject[Coordinator]):
+    """Whatever was granted can be verified; a greater term means that the coordinator went back in time."""
+    grant = await coordinator.it.acquire("partition/0")
+    await coordinator.it.verify(grant.term)
+    for term in (Term(grant.term.epoch, 2**60), Term(grant.term.epoch + 1, 1)):
+        with pytest.raises(TermsBehind):
+            await coordinator.it.verify(term)
+
+
 async def test_closing_gives_everything_up(coordinator: Subject[Coordinator]):
     """Grants are lost, who waits is told, and nothing is granted any more; closing twice is harmless."""
     grant = await coordinator.it.acquire("ticker")
@@ -80,7 +106,7 @@ async def test_terms_rise_across_restarts(lasting_coordinator: Subject[Coordinat
     """A restarted process never uses a term again, whether or not the last one closed in order."""
     terms = [(await lasting_coordinator.it.acquire(f"partition/{number}")).term for number in range(3)]
     successor = await lasting_coordinator.another()
-    terms.append((await successor.acquire("partition/0")).term)
+    terms.append((await successor.acquire("partition/3")).term)
     reopened = await lasting_coordinator.reopen()
     terms.append((await reopened.acquire("partition/0")).term)
     assert terms == sorted(set(terms))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,7 +15,9 @@ class Grant:
     """Sole ownership of a resource under a term, until `lost` is set.
 
     `owner` is the member's name. `lost` is a hint that comes late or not at all (a paused process): writes
-    are fenced by the term.
+    are fenced by the term. It is set when another one owns the resource, and before that to ask for an
+    orderly hand-over: whoever sees it ends what is at hand and releases the grant. It is not set because the
+    coordinator is silent: an owner goes on until it is fenced or sees a successor.
     """
 
     resource: str
@@ -36,8 +39,17 @@ class Coordinator(Protocol):
         also across restarts of every process."""
         ...
 
+    async def acquire_any(self, resources: Sequence[str]) -> Grant:
+        """Wait until this process owns one of the resources, whichever: the first that is free."""
+        ...
+
     async def release(self, grant: Grant) -> None:
         """Give it up, so that the next owner need not wait for a lease to end; safe to call twice."""
+        ...
+
+    async def verify(self, term: Term) -> None:
+        """Raises `TermsBehind`, with the remedy, when no grant can have had a term so great: the coordinator
+        was restored from an older state, and what it grants now is fenced by the ledger."""
         ...
 
     async def close(self) -> None:

@@ -25,3 +25,8 @@ class Rejected(PortError):
 
 class Mismatch(PortError):
     """Parts that belong together do not (a log and a ledger, a topic and its shape); says the remedy."""
+
+
+class TermsBehind(Mismatch):
+    """The ledger knows a greater term than the coordinator can have granted: the latter was restored. What
+    is taken now would be fenced; it is tried again, for the remedy (a greater epoch) needs no restart."""

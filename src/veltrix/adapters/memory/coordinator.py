@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from itertools import count
 
 from veltrix.ports.coordinator import Grant
-from veltrix.ports.errors import Unavailable
+from veltrix.ports.errors import TermsBehind, Unavailable
 from veltrix.ports.ledger import Term
 
 _numbers = count(1)
@@ -20,7 +21,7 @@ class MemoryCluster:
         self.epoch = epoch
         self.revision = 0
         self.owners: dict[str, Grant] = {}
-        self.waiting: dict[str, deque[tuple[str, asyncio.Future[Grant]]]] = {}
+        self.waiting: deque[tuple[str, Sequence[str], asyncio.Future[Grant]]] = deque()
 
     def take(self, resource: str, member: str) -> Grant:
         """Make `member` the owner, under a new term."""
@@ -35,10 +36,9 @@ class MemoryCluster:
         if self.owners.get(grant.resource) is not grant:
             return
         del self.owners[grant.resource]
-        line = self.waiting.get(grant.resource)
-        while line:
-            member, waiter = line.popleft()
-            if not waiter.done():
+        for waiting in self.waiting:
+            member, resources, waiter = waiting
+            if grant.resource in resources and not waiter.done():
                 waiter.set_result(self.take(grant.resource, member))
                 return
 
@@ -60,13 +60,19 @@ class MemoryCoordinator:
 
     async def acquire(self, resource: str) -> Grant:
         """Own the resource, at once when it is free."""
+        return await self.acquire_any([resource])
+
+    async def acquire_any(self, resources: Sequence[str]) -> Grant:
+        """Own the first of the resources that is free, or that becomes so."""
         if self._closed:
             raise Unavailable("the coordinator is closed")
         cluster = self._cluster
-        if resource not in cluster.owners:
-            return self._own(cluster.take(resource, self._member))
+        for resource in resources:
+            if resource not in cluster.owners:
+                return self._own(cluster.take(resource, self._member))
         waiter: asyncio.Future[Grant] = asyncio.get_running_loop().create_future()
-        cluster.waiting.setdefault(resource, deque()).append((self._member, waiter))
+        waiting = (self._member, resources, waiter)
+        cluster.waiting.append(waiting)
         self._waiters.add(waiter)
         try:
             return self._own(await waiter)
@@ -77,11 +83,18 @@ class MemoryCoordinator:
             raise
         finally:
             self._waiters.discard(waiter)
+            cluster.waiting.remove(waiting)
 
     async def release(self, grant: Grant) -> None:
         """Give it up."""
         self._grants.pop(grant.term.revision, None)
         self._cluster.free(grant)
+
+    async def verify(self, term: Term) -> None:
+        """Raises `TermsBehind` for a term that the cluster has not come to."""
+        newest = Term(self._cluster.epoch, self._cluster.revision)
+        if term > newest:
+            raise TermsBehind(f"term {term} is known, but this cluster has only come to {newest}")
 
     async def close(self) -> None:
         """Give everything up."""

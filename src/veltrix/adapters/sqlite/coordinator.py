@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from veltrix.adapters.sqlite.database import Database, Kind, Synchronous
 from veltrix.adapters.sqlite.writer import Writer
 from veltrix.ports.coordinator import Grant
-from veltrix.ports.errors import Unavailable
+from veltrix.ports.errors import TermsBehind, Unavailable
 from veltrix.ports.ledger import Term
 
 _SCHEMA: Final = """
@@ -32,7 +33,8 @@ class SqliteCoordinator:
     def __init__(self, database: Database) -> None:
         self._writer = Writer(database)
         self._member = f"embedded-{os.getpid()}-{os.urandom(4).hex()}"
-        self._resources: dict[str, asyncio.Lock] = {}
+        self._taken: set[str] = set()
+        self._line: list[tuple[Sequence[str], asyncio.Future[str]]] = []
         self._grants: dict[Term, Grant] = {}
         self._closed = False
 
@@ -50,22 +52,62 @@ class SqliteCoordinator:
 
     async def acquire(self, resource: str) -> Grant:
         """Own the resource under a term that is durable before it is used."""
-        lock = self._resources.setdefault(resource, asyncio.Lock())
-        await lock.acquire()
+        return await self.acquire_any([resource])
+
+    async def acquire_any(self, resources: Sequence[str]) -> Grant:
+        """Own the first of the resources that is free, or that becomes so."""
+        resource = next((each for each in resources if each not in self._taken), None)
+        if resource is None:
+            resource = await self._wait(resources)
+        self._taken.add(resource)
         try:
             term = await self._next_term()
         except BaseException:
-            lock.release()
+            self._free(resource)
             raise
         grant = Grant(resource, term, self._member)
         self._grants[term] = grant
         return grant
 
+    async def _wait(self, resources: Sequence[str]) -> str:
+        """Stand in line until one of the resources is this caller's."""
+        turn: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        place = (resources, turn)
+        self._line.append(place)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._free(turn.result())
+            raise
+        finally:
+            self._line.remove(place)
+
+    def _free(self, resource: str) -> None:
+        """Let the first in line that waits for it have it."""
+        self._taken.discard(resource)
+        for resources, turn in self._line:
+            if resource in resources and not turn.done():
+                self._taken.add(resource)
+                turn.set_result(resource)
+                return
+
     async def release(self, grant: Grant) -> None:
         """Give it up."""
         grant.lost.set()
         if self._grants.pop(grant.term, None) is not None:
-            self._resources[grant.resource].release()
+            self._free(grant.resource)
+
+    async def verify(self, term: Term) -> None:
+        """Raises `TermsBehind` for a term that no grant of this store can have had."""
+        async with self._writer.transaction() as connection:
+            newest = Term(*connection.execute("SELECT epoch, revision FROM terms").fetchone())
+            self._writer.rollback()
+        if term > newest:
+            raise TermsBehind(
+                f"the ledger knows term {term}, but the coordinator's store has only come to {newest}: it "
+                "is older than the ledger. Restore the whole data directory from the same time."
+            )
 
     async def close(self) -> None:
         """Give everything up; who still waits is told that nobody grants any more."""
