@@ -78,6 +78,8 @@ async def test_keys_survive_a_reopening(lasting_vault: Subject[Vault]):
 
 async def test_nothing_of_a_destroyed_key_is_left_in_any_file(lasting_vault: Subject[Vault]):
     """When `destroy` returns, the bytes of the key are in no file, main or beside it; the others are."""
+    if lasting_vault.entry.engine:
+        pytest.skip("its files are a server's; its own tests say what remains in them, and until when")
     made = dict(await lasting_vault.it.reserve(3_000))
     assert len(remains(lasting_vault, list(made.values()))) == 3_000  # the search would find them
     order = list(made)

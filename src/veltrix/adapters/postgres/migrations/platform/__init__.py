@@ -1,0 +1,1 @@
+"""Steps of the platform's database: schemas ledger, notification and registration."""
