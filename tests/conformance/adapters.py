@@ -9,6 +9,12 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import pytest
 
+from tests.conformance.on_postgres import (
+    postgres_access,
+    postgres_ledger,
+    postgres_notices,
+    postgres_vault,
+)
 from tests.conformance.served_smtp import ServedSmtp
 from veltrix.adapters.memory import (
     MemoryAccess,
@@ -161,10 +167,12 @@ LOGS: dict[str, Entry[Log]] = {
 LEDGERS: dict[str, Entry[WholeLedger]] = {
     "memory": _in_memory(MemoryLedger),
     "sqlite": _in_file(SqliteLedger.open, "ledger.db"),
+    "postgres": Entry(postgres_ledger, lasting=True, engine="postgres_server"),
 }
 VAULTS: dict[str, Entry[Vault]] = {
     "memory": _in_memory(MemoryVault),
     "sqlite": _in_file(SqliteVault.open, "vault.db"),
+    "postgres": Entry(postgres_vault, lasting=True, engine="postgres_server"),
 }
 COORDINATORS: dict[str, Entry[Coordinator]] = {
     "memory": _in_memory(MemoryCoordinator),
@@ -173,10 +181,12 @@ COORDINATORS: dict[str, Entry[Coordinator]] = {
 NOTICES: dict[str, Entry[Notices]] = {
     "memory": _in_memory(MemoryNotices),
     "sqlite": _in_file(SqliteNotices.open, "notices.db"),
+    "postgres": Entry(postgres_notices, lasting=True, engine="postgres_server"),
 }
 ACCESS: dict[str, Entry[Access]] = {
     "memory": _in_memory(MemoryAccess),
     "sqlite": _in_file(SqliteAccess.open, "access.db"),
+    "postgres": Entry(postgres_access, lasting=True, engine="postgres_server"),
 }
 
 
