@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from veltrix.adapters.sqlite import commit as batches
 from veltrix.adapters.sqlite.clock import WallClock
-from veltrix.adapters.sqlite.commit import write_batch
 from veltrix.adapters.sqlite.database import Database, Synchronous
 from veltrix.adapters.sqlite.load import load_batch, load_events
 from veltrix.adapters.sqlite.queries import SqliteQueries, head_of
 from veltrix.adapters.sqlite.schema import HEAD_COLUMNS, HOLDER, KIND, NAMED, NUMBERS, UNUSED, key_of
 from veltrix.adapters.sqlite.snapshots import Snapshots
-from veltrix.adapters.sqlite.writer import Writer
+from veltrix.adapters.sqlite.writer import Forbidden, Writer
 from veltrix.domain import limits
 from veltrix.domain.event import Event
 from veltrix.domain.state import Needs
@@ -66,6 +67,8 @@ class SqliteLedger(SqliteQueries):
         self._clock = clock
         self._writer = None if database.read_only else Writer(database)
         self._written: dict[str, Event] = {}
+        if self._writer is not None:
+            batches.prepare(self._writer.connection)
 
     @classmethod
     async def open(
@@ -113,12 +116,18 @@ class SqliteLedger(SqliteQueries):
 
     async def commit(self, changes: Changes) -> None:
         """Commit a batch: all of it, or nothing."""
-        writer = self._open_writer()
-        async with writer.transaction() as connection:
-            written = self._written
-            writer.defer(write_batch(connection, changes, written, self._clock.now_ms()))
+        written = self._written
+
+        def parameters(connection: sqlite3.Connection) -> Sequence[object]:
+            found = batches.parameters_of(connection, changes, written, self._clock.now_ms())
             for row in changes.events:
                 written.pop(row.event.id, None)  # until it is known what the table holds
+            return found
+
+        try:
+            await self._open_writer().run(batches.COMMIT, parameters)
+        except Forbidden as forbidden:
+            raise batches.refusal_of(str(forbidden), changes) from forbidden
         self._remember(changes)
 
     async def relayed(self, partition: int, term: Term, seq: int) -> None:

@@ -19,7 +19,7 @@ from typing import Final
 from veltrix.adapters.sqlite.clock import WallClock
 from veltrix.adapters.sqlite.database import Database, Kind, Synchronous
 from veltrix.adapters.sqlite.tail import Tail, bounded
-from veltrix.adapters.sqlite.writer import Writer, insert_rows
+from veltrix.adapters.sqlite.writer import Writer, rows_statement
 from veltrix.domain import limits
 from veltrix.ports.errors import Mismatch, PortError, Rejected, Unavailable
 from veltrix.ports.log import Appended, LogIdentity, LogRecord, Record
@@ -51,10 +51,6 @@ _INSERT = "INSERT INTO records (id, append_ms, value, trace, reply_to)"
 _SELECT = (
     "SELECT id, append_ms, value, trace, reply_to FROM records WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"
 )
-
-
-def _insert(connection: sqlite3.Connection, rows: list[_Row]) -> None:
-    insert_rows(connection, _INSERT, rows)
 
 
 @dataclass(slots=True)
@@ -181,15 +177,8 @@ class SqliteLog:
             self._idle.set()
             return
         self._group = group
-        try:
-            self._writer.begin()
-            rows = self._number(group)
-            self._writer.defer(lambda connection: _insert(connection, rows))
-        except (sqlite3.Error, PortError) as error:
-            self._writer.rollback()
-            self._committed(Unavailable(f"the log cannot be written: {error}"))
-            return
-        self._writer.commit_soon(self._committed)
+        statement, values = rows_statement(_INSERT, self._number(group))
+        self._writer.run_soon(statement, values, self._committed)
 
     def _number(self, group: _Group) -> list[_Row]:
         """Give each record of the group its offset."""

@@ -13,7 +13,7 @@ import msgspec
 
 from veltrix.adapters.sqlite.database import Database, Kind, Synchronous
 from veltrix.adapters.sqlite.snapshots import Snapshots
-from veltrix.adapters.sqlite.writer import Writer, insert_rows
+from veltrix.adapters.sqlite.writer import ROWS_MAX, Writer, rows_statement
 from veltrix.ports.errors import Fenced
 from veltrix.ports.notices import Claimed, FanOut, Notice, NoticeStatus, Planned, Result
 
@@ -68,6 +68,7 @@ _NOTICE_COLUMNS: Final = (
 _ADD: Final = f"""
 INSERT INTO notices ({_NOTICE_COLUMNS}, due_ms)
 """
+_KEEP: Final = "ON CONFLICT DO NOTHING"
 _ADD_JOB: Final = """
 INSERT INTO jobs (partition, seq, organizer, event, kind, after_arrival, trace) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING
@@ -79,7 +80,7 @@ WHERE due_ms <= ? AND status IN ('pending', 'unknown') ORDER BY due_ms, place LI
 """
 _TAKE: Final = """
 UPDATE notices SET status = 'attempting', due_ms = ?, attempts = attempts + 1, fence = fence + 1
-WHERE place = ?
+WHERE place IN (SELECT value FROM json_each(?))
 """
 _STANDING: Final = """
 SELECT n.id, n.place, n.status, n.fence
@@ -87,7 +88,10 @@ FROM (SELECT value AS wanted FROM json_each(?)) CROSS JOIN notices n ON n.id = w
 WHERE n.status IN ('pending', 'attempting', 'unknown')
 """
 _FINISH: Final = """
-UPDATE notices SET status = ?, due_ms = ?, detail = ?, tried_ms = ?, fence = fence + 1 WHERE place = ?
+UPDATE notices
+SET status = value ->> 1, due_ms = value ->> 2, detail = value ->> 3, tried_ms = value ->> 4,
+    fence = fence + 1
+FROM json_each(?) WHERE place = value ->> 0
 """
 _SUPPRESS: Final = (
     "UPDATE notices SET status = 'suppressed', due_ms = NULL, fence = fence + 1 WHERE place = ?"
@@ -146,8 +150,9 @@ class SqliteNotices:
                 moved[status] -= 1
                 claimed.append(Claimed(Notice(*fields), attempts + 1, fence + 1))
             moved["attempting"] += len(rows)
-            connection.executemany(_TAKE, [(now_ms + lease_ms, row[0]) for row in rows])
-            if not rows and not expired:
+            if rows:
+                connection.execute(_TAKE, (now_ms + lease_ms, _json([row[0] for row in rows])))
+            elif not expired:
                 self._writer.rollback()
         self._count(counts, moved)
         return claimed
@@ -158,7 +163,7 @@ class SqliteNotices:
         rows: list[tuple[Any, ...]] = []
         async with self._writer.transaction() as connection:
             counts, self._counts = self._counts, None
-            wanted = msgspec.json.encode([result.notice for result in results]).decode()
+            wanted = _json([result.notice for result in results])
             standing = {row[0]: row[1:] for row in connection.execute(_STANDING, (wanted,))}
             for result in results:
                 place, status, fence = standing.get(result.notice, (0, "", -1))
@@ -167,9 +172,10 @@ class SqliteNotices:
                 del standing[result.notice]
                 moved.update({status: -1})
                 moved.update({result.status.value: 1})
-                rows.append((result.status.value, result.next_ms, result.detail, result.at_ms, place))
-            connection.executemany(_FINISH, rows)
-            if not rows:
+                rows.append((place, result.status.value, result.next_ms, result.detail, result.at_ms))
+            if rows:
+                connection.execute(_FINISH, (_json(rows),))
+            else:
                 self._writer.rollback()
         self._count(counts, moved)
         return len(rows)
@@ -238,7 +244,9 @@ class SqliteNotices:
         rows = _rows(notices)
 
         def insert(connection: sqlite3.Connection) -> None:
-            moved["pending"] += insert_rows(connection, _ADD, rows, "ON CONFLICT DO NOTHING")
+            for start in range(0, len(rows), ROWS_MAX):
+                part = rows[start : start + ROWS_MAX]
+                moved["pending"] += connection.execute(*rows_statement(_ADD, part, _KEEP)).rowcount
 
         if at_once:
             insert(self._writer.connection)
@@ -250,6 +258,10 @@ class SqliteNotices:
         if counts is not None:
             counts.update(moved)
             self._counts = counts
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _move_inbox(connection: sqlite3.Connection, partition: int, after_seq: int, upto_seq: int) -> None:

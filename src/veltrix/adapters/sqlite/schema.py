@@ -14,7 +14,7 @@ import msgspec
 from veltrix.adapters.sqlite.database import Kind
 from veltrix.domain.event import Event, EventStatus
 from veltrix.domain.outcomes import Decision, Outcome, Refusal
-from veltrix.domain.registration import Registration, RegistrationStatus
+from veltrix.domain.registration import Registration
 from veltrix.wire import decode_spec, encode_spec
 
 SHIFT: Final = 48
@@ -196,77 +196,6 @@ def event_of(row: tuple[Any, ...]) -> Event:
         changed_ms=row[8],
         status=EventStatus(row[4]),
         version=row[5],
-    )
-
-
-def registration_row(
-    partition: int, registration: Registration, exclusive: int, now_ms: int
-) -> tuple[Any, ...]:
-    """A row of `registrations`. A hold's full time counts from its commit at `now_ms`."""
-    deadline_ms = registration.hold_deadline_ms
-    if deadline_ms is None or registration.status is not RegistrationStatus.HELD:
-        ends_ms = None
-    else:
-        ends_ms = now_ms + deadline_ms - registration.changed_ms
-    active = 0
-    for seat in registration.seats:
-        active += seat.active
-    return (
-        registration.id,
-        partition,
-        registration.event,
-        registration.arrival,
-        registration.status._value_,  # the attribute: `value` is a descriptor, many times slower
-        registration.person,
-        active,
-        registration.hold_number,
-        deadline_ms,
-        ends_ms,
-        exclusive,
-        encode_plain(registration),
-    )
-
-
-def seat_rows(registration: Registration) -> list[tuple[Any, ...]]:
-    """Rows of `seats`. A seat has its registration's status, unless it alone was cancelled."""
-    status = registration.status._value_
-    return [
-        (
-            registration.event,
-            seat.number,
-            registration.id,
-            status if seat.active else "cancelled",
-            seat.category,
-            seat.price_minor,
-            seat.currency,
-            seat.holder,
-            seat.checked_in_ms,
-        )
-        for seat in registration.seats
-    ]
-
-
-def decision_row(decision: Decision) -> tuple[Any, ...]:
-    """A row of `decisions`."""
-    return (
-        decision.partition << SHIFT | decision.offset,
-        decision.outcome._value_,
-        decision.log_time_ms,
-        decision.rules_version,
-        decision.command,
-        decision.kind,
-        None if decision.refusal is None else decision.refusal._value_,
-        decision.detail,
-        decision.organizer,
-        decision.event,
-        decision.subject,
-        decision.person,
-        decision.key_id,
-        decision.fingerprint,
-        decision.first_seq,
-        decision.facts,
-        decision.own_seq,
-        decision.original,
     )
 
 

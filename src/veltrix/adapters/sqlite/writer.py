@@ -1,8 +1,9 @@
-"""The one writing connection of a file: reads on the event loop, rows and the COMMIT in a thread of its own.
+"""The one writing connection of a file: reads on the event loop, what is written and the COMMIT in a thread.
 
-A statement for each row needs the interpreter for each row, and in a thread would fight the event loop for
-it. One statement for all rows (`insert_rows`) needs it twice, and half the time: so a transaction is begun
-and asked on the event loop, and what it inserts goes into the thread together with its COMMIT.
+A statement gives the interpreter away and must win it back, from an event loop that is busy just then: that
+takes up to the interpreter's switch interval of 5 ms each time. So what is written often is one statement,
+which is its own transaction (`run`): it wins the interpreter back once. Where a transaction has to look
+first (`transaction`), it is begun and asked on the event loop, and may leave its inserts to the thread.
 
 Checkpoints run in the same thread, after a COMMIT was told and before the next transaction begins. SQLite
 before 3.51.3 can corrupt a database whose WAL is reset by one connection while another is in a checkpoint
@@ -41,27 +42,30 @@ Done = Callable[[PortError | None], None]
 _Job = Callable[[], PortError | None]
 Work = Callable[[sqlite3.Connection], None]
 
-_ROWS_MAX: Final = 512
+
+class Forbidden(Rejected):
+    """A constraint, or a RAISE of a trigger, forbids the statement; its text is SQLite's own."""
+
+
+ROWS_MAX: Final = 2_048
 """Rows of one statement; its parameters must stay below SQLite's 32,766."""
 
 
-def insert_rows(
-    connection: sqlite3.Connection, head: str, rows: Sequence[Sequence[object]], tail: str = ""
-) -> int:
-    """Insert rows of one length by few statements; returns how many rows they changed.
+def rows_statement(
+    head: str, rows: Sequence[Sequence[object]], tail: str = ""
+) -> tuple[str, Sequence[object]]:
+    """One statement that inserts up to `ROWS_MAX` rows of one length, and its parameters.
 
-    The numbers of rows a statement are powers of two: a connection keeps its prepared statements, and one
-    for every size of batch would be a hundred megabytes of them.
+    It is filled up with NULLs, which it leaves out, to a power of two rows: a connection keeps its prepared
+    statements, and one for every size of batch would be a hundred megabytes of them.
     """
-    changed = start = 0
-    while start < len(rows):
-        size = min(_ROWS_MAX, 1 << (len(rows) - start).bit_length() - 1)
-        part = rows[start : start + size]
-        marks = f"({', '.join('?' * len(part[0]))})"
-        statement = f"{head} VALUES {', '.join([marks] * size)} {tail}"
-        changed += connection.execute(statement, list(chain.from_iterable(part))).rowcount
-        start += size
-    return changed
+    width, size = len(rows[0]), 1 << (len(rows) - 1).bit_length()
+    assert size <= ROWS_MAX
+    marks = f"({', '.join('?' * width)})"
+    values = list(chain.from_iterable(rows))
+    values += [None] * ((size - len(rows)) * width)
+    listed = ", ".join([marks] * size)
+    return f"{head} SELECT * FROM (VALUES {listed}) WHERE column1 IS NOT NULL {tail}", values
 
 
 class Writer:
@@ -106,6 +110,30 @@ class Writer:
             if self.connection.in_transaction:
                 await self.commit()
 
+    async def run(self, statement: str, parameters: Callable[[sqlite3.Connection], Sequence[object]]) -> None:
+        """Run one statement, which is a transaction of its own, in the thread; return once it is durable.
+
+        `parameters` are asked for when the connection is free. Raises `Forbidden` for what a constraint
+        forbids, `Rejected` for values that SQLite cannot hold, `Unavailable`, or `OutcomeUnknown`.
+        """
+        async with self.lock:
+            while self._checkpointing is not None:
+                await asyncio.wait([self._checkpointing])
+            if self._closed:
+                raise Unavailable(f"{self._name} is closed")
+            try:
+                values = parameters(self.connection)
+            except (sqlite3.Error, OverflowError, UnicodeError, TypeError) as error:
+                raise self._refused(error) from error
+            failed = await _until_done(lambda done: self.run_soon(statement, values, done))
+            if failed is not None:
+                raise failed
+
+    def run_soon(self, statement: str, values: Sequence[object], done: Done) -> None:
+        """Run one statement in the thread and call `done` on the event loop, as `commit_soon` does."""
+        self._submit(lambda: self._run(statement, values), done)
+        self._checkpoint_soon()
+
     def begin(self) -> None:
         """Open a transaction; raises `Unavailable`."""
         if self._closed:
@@ -129,11 +157,7 @@ class Writer:
     def commit_soon(self, done: Done) -> None:
         """COMMIT in the thread and call `done` on the event loop with the error, or None once durable."""
         self._submit(self._commit, done)
-        rows = self.connection.total_changes
-        if rows - self._rows_seen >= CHECKPOINT_ROWS:
-            self._rows_seen = rows
-            self._checkpointing = asyncio.get_running_loop().create_future()
-            self._submit(self._checkpoint, self._checkpointed)
+        self._checkpoint_soon()
 
     async def commit(self) -> None:
         """COMMIT and return once it is durable. A cancellation waits for its end before it goes on.
@@ -169,6 +193,13 @@ class Writer:
         self.connection.close()
         self._checkpointer.close()
 
+    def _checkpoint_soon(self) -> None:
+        rows = self.connection.total_changes
+        if rows - self._rows_seen >= CHECKPOINT_ROWS:
+            self._rows_seen = rows
+            self._checkpointing = asyncio.get_running_loop().create_future()
+            self._submit(self._checkpoint, self._checkpointed)
+
     def _submit(self, job: _Job, done: Done) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name=f"commit {self._name}", daemon=True)
@@ -199,13 +230,25 @@ class Writer:
         except Exception as error:  # whatever it is, the loop must learn of it, and the thread go on
             self.rollback()
             return self._refused(error)
-        try:
-            self.connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        failed = self._run("COMMIT")
+        if failed is not None:
             self.rollback()
-            if getattr(error, "sqlite_errorcode", -1) & 0xFF in _SURELY_NOT:
+        return failed
+
+    def _run(self, statement: str, values: Sequence[object] = ()) -> PortError | None:
+        try:
+            self.connection.execute(statement, values)
+        except sqlite3.IntegrityError as error:
+            return Forbidden(str(error))
+        except (sqlite3.DataError, sqlite3.InterfaceError, OverflowError, UnicodeError) as error:
+            return Rejected(f"{self._name} cannot hold it: {error}")
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", -1) & 0xFF
+            if code in _SURELY_NOT or code == sqlite3.SQLITE_ERROR:  # the latter before anything was written
                 return Unavailable(f"{self._name}: {error}")
             return OutcomeUnknown(f"{self._name}: {error}")
+        except Exception as error:  # whatever it is, the loop must learn of it, and the thread go on
+            return self._refused(error)
         return None
 
     def _checkpoint(self) -> PortError | None:
