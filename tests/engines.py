@@ -176,7 +176,18 @@ def postgres_server(engine_tools: Tools) -> Iterator[PostgresServer]:
         subprocess.run([*make, "--no-sync"], check=True, capture_output=True, cwd=directory)
 
         def ready() -> bool:
-            probe = [isready, "--quiet", "--host", node.host, "--port", str(node.port)]
+            probe = [
+                isready,
+                "--quiet",
+                "--host",
+                node.host,
+                "--port",
+                str(node.port),
+                "-U",
+                "postgres",
+                "-d",
+                "postgres",
+            ]
             return subprocess.run(probe, check=False).returncode == 0
 
         with running(account.run(start), directory / "log", signal.SIGQUIT) as server:

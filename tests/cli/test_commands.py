@@ -25,6 +25,9 @@ COMMANDS = [
     "config show",
     "config check",
     "config reference",
+    "cluster",
+    *(f"cluster {name}" for name in ("up", "down", "status", "kill", "pause", "resume", "restart")),
+    *(f"cluster {name}" for name in ("cut", "delay", "heal")),
     "version",
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,6 +98,13 @@ class Account:
         if os.geteuid() != 0:
             return parts
         return ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups", "--", *parts]
+
+    def can_enter(self, directory: Path) -> bool:
+        """Whether this user may enter a directory and what lies above it."""
+        if os.geteuid() != 0:
+            return os.access(directory, os.X_OK)
+        probe = self.run(["test", "-x", directory])
+        return subprocess.run(probe, check=False, capture_output=True).returncode == 0
 
     def own(self, path: Path) -> None:
         """Give this user a file or directory."""
