@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import pytest
 
+from tests.conformance.on_etcd import etcd_coordinator
 from tests.conformance.on_postgres import (
     postgres_access,
     postgres_ledger,
@@ -177,6 +178,7 @@ VAULTS: dict[str, Entry[Vault]] = {
 COORDINATORS: dict[str, Entry[Coordinator]] = {
     "memory": _in_memory(MemoryCoordinator),
     "sqlite": _in_file(SqliteCoordinator.open, "coordinator.db"),
+    "etcd": Entry(etcd_coordinator, lasting=True, engine="etcd_server"),
 }
 NOTICES: dict[str, Entry[Notices]] = {
     "memory": _in_memory(MemoryNotices),

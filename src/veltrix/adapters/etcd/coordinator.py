@@ -18,8 +18,8 @@ watch and writing. The ledger's fence does that, and it makes the rest a questio
   and `Fenced` says more, and more surely, than any clock here could. Whoever is fenced releases the grant and
   waits for the next one; the key, should it still be ours, is deleted as soon as etcd answers. `unsure` tells
   that it is so, for the metrics.
-- etcd is back: if the lease is alive, so are the keys (after an election leases start their time anew), the
-  watch goes on where it was, and nothing happened. If it is gone, see above.
+- etcd is back: if the lease is alive, so are the keys (after an election leases start their time anew), a
+  listing confirms them, and nothing happened. If it is gone, see above.
 
 So the deadline decides one thing only: whether this process says that it is sure. It is computed from when
 the renewal was sent, and the renewal is done by a thread of its own (`leasing`).

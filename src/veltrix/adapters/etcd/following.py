@@ -1,10 +1,12 @@
 """Follows all keys below a prefix, from a thread of its own, through whatever happens to etcd.
 
-It lists, then watches from the revision after. A watch that breaks goes on from the last revision seen, at
-the next endpoint; when those revisions were compacted away it lists anew. It also lists anew when the store's
-revision is behind what was seen, or it is another cluster: then etcd was restored, and a watch would wait in
-silence for revisions that are far away. A watch that says nothing is asked for its progress each second, and
-given up when it does not answer.
+It begins to watch from now on, then lists: what changed in between comes twice, and nothing is missed. A
+watch that breaks begins anew like that, at the next endpoint. It does not resume from the last revision seen:
+many an etcd leaves out a deletion, without a word, when it was compacted at just that revision (its issues
+18089 and 19179), and one that was restored would wait in silence for revisions that are far away. A listing
+costs one read.
+
+A watch that says nothing is asked for its progress each second, and given up when it does not answer.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Final
 
 from veltrix.adapters.etcd import rpc_pb2 as rpc
 from veltrix.adapters.etcd.client import Entry, EtcdClient, Listing, after
-from veltrix.adapters.etcd.transport import Compacted, Stale, Stream
+from veltrix.adapters.etcd.transport import Stale, Stream
 from veltrix.ports.errors import PortError, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -42,7 +44,10 @@ class Change:
 
 
 class Follower:
-    """Tells `listed` everything, then `changed` what changes, from its own thread, in order of revisions."""
+    """Tells `listed` everything there is, and `changed` what changes, from its own thread.
+
+    `listed` comes again after each interruption, and `changed` may then tell what is older than the listing.
+    """
 
     def __init__(
         self,
@@ -55,8 +60,6 @@ class Follower:
         self._prefix = prefix
         self._listed = listed
         self._changed = changed
-        self._revision = 0
-        self._cluster_id = 0
         self._closing = threading.Event()
         self._stream: Stream[rpc.WatchResponse] | None = None
         self._heard_s = 0.0
@@ -79,33 +82,16 @@ class Follower:
         while not self._closing.is_set():
             began_s = time.monotonic()
             try:
-                self._catch_up()
                 self._watch()
-            except Compacted:
-                _log.info("etcd has compacted what was followed below %s; listing anew", self._prefix)
-                self._revision = 0
-                continue
             except PortError as error:
                 if not self._closing.is_set():
                     _log.info("following %s was interrupted: %s", self._prefix, error)
             except Exception:
                 _log.exception("following %s failed", self._prefix)
-                self._revision = 0
             if time.monotonic() - began_s > _SILENCE_MAX_S:
                 delay_s = _RETRY_MIN_S
             self._closing.wait(delay_s)
             delay_s = min(delay_s * 2, _RETRY_MAX_S)
-
-    def _catch_up(self) -> None:
-        """List, unless the watch can go on from where it was."""
-        if self._revision:
-            now = self._client.revision()
-            if now.cluster_id == self._cluster_id and now.revision >= self._revision:
-                return
-            _log.warning("etcd went back in time or was replaced; listing %s anew", self._prefix)
-        listing = self._client.list(self._prefix)
-        self._revision, self._cluster_id = listing.revision, listing.cluster_id
-        self._listed(listing)
 
     def _watch(self) -> None:
         ended = threading.Event()
@@ -133,25 +119,19 @@ class Follower:
 
     def _take(self, response: rpc.WatchResponse) -> None:
         if response.canceled:
-            if response.compact_revision:
-                raise Compacted(response.cancel_reason)
             if "permission" in response.cancel_reason or "token" in response.cancel_reason:
                 raise Stale(response.cancel_reason)
             raise Unavailable(f"etcd ended the watch: {response.cancel_reason or 'no reason given'}")
-        if response.events:
-            changes = [Change(event) for event in response.events]
-            self._changed(changes)
-            self._revision = max(self._revision, *(change.revision for change in changes))
+        if response.created:
+            self._listed(self._client.list(self._prefix))
+        elif response.events:
+            self._changed([Change(event) for event in response.events])
 
     def _requests(self, ended: threading.Event) -> Iterator[rpc.WatchRequest]:
         """What is sent: the watch, and each second the question whether it is still there. Runs in a thread
         that gRPC has for it, which makes it the one that notices a silence."""
         key = self._prefix.encode()
-        yield rpc.WatchRequest(
-            create_request=rpc.WatchCreateRequest(
-                key=key, range_end=after(self._prefix), start_revision=self._revision + 1
-            )
-        )
+        yield rpc.WatchRequest(create_request=rpc.WatchCreateRequest(key=key, range_end=after(self._prefix)))
         while not ended.wait(_ASK_S) and not self._closing.is_set():
             if time.monotonic() - self._heard_s > _SILENCE_MAX_S:
                 if (stream := self._stream) is not None:

@@ -30,10 +30,6 @@ class LeaseGone(PortError):
     """The lease has ended: etcd has deleted every key that hung on it."""
 
 
-class Compacted(PortError):
-    """The revisions asked for are no longer there: list anew."""
-
-
 class Silent(Unavailable):
     """This endpoint did not answer, and what was asked did not happen there: the next one may be asked."""
 
@@ -177,8 +173,6 @@ def translate(error: grpc.RpcError, address: str, *, repeatable: bool) -> NoRetu
         raise Stale(told) from error
     if code is grpc.StatusCode.NOT_FOUND and "lease" in details:
         raise LeaseGone(told) from error
-    if code is grpc.StatusCode.OUT_OF_RANGE and "compacted" in details:
-        raise Compacted(told) from error
     if code in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED):
         raise Mismatch(
             f"etcd refuses this user ({told}); give etcd.username the role for the keys below etcd.prefix"
