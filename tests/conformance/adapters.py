@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import pytest
 
 from tests.conformance.on_etcd import etcd_coordinator
+from tests.conformance.on_kafka import kafka_log
 from tests.conformance.on_postgres import (
     postgres_access,
     postgres_ledger,
@@ -77,11 +78,13 @@ class Entry(Generic[Port]):
     `engine` names a fixture of tests/engines.py, asked for only when a test needs the adapter; `open` then
     gets its value as the option `engine`. All tests of a run share an engine: what the adapter makes there
     has a name of its own, derived from the directory, which is the same at each reopening.
+    `own_clock`: append times are its engine's, not those of the test's clock.
     """
 
     open: Callable[..., Awaitable[Port]]
     lasting: bool = False
     engine: str = ""
+    own_clock: bool = False
 
     def options(self, request: pytest.FixtureRequest) -> dict[str, Any]:
         """What `open` needs besides a test's own options; skips the test where the engine cannot be had."""
@@ -164,6 +167,7 @@ def _in_file(open_it: Callable[..., Awaitable[Port]], name: str) -> Entry[Port]:
 LOGS: dict[str, Entry[Log]] = {
     "memory": _in_memory(MemoryLog),
     "sqlite": _in_file(SqliteLog.open, "log.db"),
+    "kafka": Entry(kafka_log, lasting=True, engine="kafka_broker", own_clock=True),
 }
 LEDGERS: dict[str, Entry[WholeLedger]] = {
     "memory": _in_memory(MemoryLedger),

@@ -1,0 +1,19 @@
+"""The log, published facts and replies in Apache Kafka, through librdkafka.
+
+Needs the extra `cluster` (confluent-kafka). Each client has one Python thread, which waits for librdkafka
+and wakes the event loop once for each burst (`threads`).
+"""
+
+from veltrix.adapters.kafka.log import KafkaLog
+from veltrix.adapters.kafka.settings import KafkaSettings
+from veltrix.adapters.kafka.topics import Broker, Inspection, Topic, inspect_topics, prepare_topics
+
+__all__ = [
+    "Broker",
+    "Inspection",
+    "KafkaLog",
+    "KafkaSettings",
+    "Topic",
+    "inspect_topics",
+    "prepare_topics",
+]
