@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import pytest
 
 from tests.conformance.on_etcd import etcd_coordinator
-from tests.conformance.on_kafka import kafka_log
+from tests.conformance.on_kafka import kafka_feed, kafka_log, kafka_replies
 from tests.conformance.on_postgres import (
     postgres_access,
     postgres_ledger,
@@ -222,5 +222,11 @@ class _OpenReplies(MemoryReplies):
         pass
 
 
-FEEDS: dict[str, Entry[ClosableFeed]] = {"memory": _in_memory(_OpenFeed)}
-REPLIES: dict[str, Entry[ClosableReplies]] = {"memory": _in_memory(_OpenReplies)}
+FEEDS: dict[str, Entry[ClosableFeed]] = {
+    "memory": _in_memory(_OpenFeed),
+    "kafka": Entry(kafka_feed, engine="kafka_broker"),
+}
+REPLIES: dict[str, Entry[ClosableReplies]] = {
+    "memory": _in_memory(_OpenReplies),
+    "kafka": Entry(kafka_replies, engine="kafka_broker"),
+}

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from veltrix.adapters.kafka import KafkaLog, KafkaSettings, prepare_topics
+from veltrix.adapters.kafka import KafkaFeed, KafkaLog, KafkaReplies, KafkaSettings, prepare_topics
 
 
 def settings_for(directory: Path, engine: str, **others: Any) -> KafkaSettings:
@@ -25,3 +25,13 @@ async def prepared(directory: Path, engine: str, partitions: int = 2, **others: 
 async def kafka_log(directory: Path, *, engine: str, partitions: int = 1, clock: object = None) -> KafkaLog:
     """The log on topics of the test's own; its append times are the broker's."""
     return await KafkaLog.open(await prepared(directory, engine, partitions))
+
+
+async def kafka_feed(directory: Path, *, engine: str) -> KafkaFeed:
+    """The feed on a topic of the test's own."""
+    return await KafkaFeed.open(await prepared(directory, engine))
+
+
+async def kafka_replies(directory: Path, *, engine: str, slot: int = 1) -> KafkaReplies:
+    """The way back through a slot of a topic of the test's own."""
+    return await KafkaReplies.open(await prepared(directory, engine), slot=slot)

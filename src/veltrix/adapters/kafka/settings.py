@@ -135,3 +135,8 @@ def consumer(settings: KafkaSettings) -> Config:
         "fetch.error.backoff.ms": 50,
         "fetch.queue.backoff.ms": 10,
     }
+
+
+def tailing_consumer(settings: KafkaSettings) -> Config:
+    """A consumer of hints: where its place is lost it goes on at the end."""
+    return consumer(settings) | {"auto.offset.reset": "latest", "fetch.wait.max.ms": 500}
