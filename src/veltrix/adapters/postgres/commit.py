@@ -22,7 +22,7 @@ _DECISION: Final = 17
 _REGISTRATION: Final = 11
 _SEAT: Final = 9
 _EVENT: Final = 11
-PARAMETERS: Final = 11 + _DECISION + 1 + _REGISTRATION + 2 + _SEAT + _EVENT + 3 + 4 + 2
+PARAMETERS: Final = 13 + _DECISION + 1 + _REGISTRATION + 1 + _SEAT + _EVENT + 3 + 4 + 2
 COMMIT: Final = f"SELECT ledger.commit_batch({', '.join(f'${number + 1}' for number in range(PARAMETERS))})"
 
 
@@ -31,7 +31,8 @@ def parameters_of(changes: Changes, written: Mapping[str, Event], now_ms: int | 
 
     Without `now_ms` the server's clock says when a hold's full time begins.
     """
-    registrations = changes.registrations
+    registrations = sorted(changes.registrations, key=_changed)
+    fresh = sum(each.version == 1 for each in registrations)
     strict = _strict_events(changes)
     changed = [row.event for row in changes.events if written.get(row.event.id) is not row.event]
     return [
@@ -46,10 +47,11 @@ def parameters_of(changes: Changes, written: Mapping[str, Event], now_ms: int | 
         changes.last_hash,
         _wrong(changes),
         now_ms,
+        fresh,
+        sum(len(each.seats) for each in registrations[:fresh]),
         *columns([decision_row(decision) for decision in changes.decisions], _DECISION),
         [encode_fact(fact) for fact in changes.facts],
         *columns([registration_row(each, strict[each.event]) for each in registrations], _REGISTRATION),
-        [each.id for each in registrations if each.version > 1],
         list(strict),
         *columns(_seats(registrations), _SEAT),
         *columns([event_row(event) for event in changed], _EVENT),
@@ -57,6 +59,11 @@ def parameters_of(changes: Changes, written: Mapping[str, Event], now_ms: int | 
         *columns([(row.event, row.pool, row.capacity, row.taken) for row in changes.pools], 4),
         *columns(changes.pools_removed, 2),
     ]
+
+
+def _changed(registration: Registration) -> bool:
+    """Whether it may be in the table already."""
+    return registration.version > 1
 
 
 def _wrong(changes: Changes) -> str | None:

@@ -11,6 +11,8 @@ from alembic import op
 revision: Final = "p0002"
 down_revision: Final = "p0001"
 
+# Registrations that the batch made (the first `p_fresh`, with the first `p_fresh_seats`) are inserted, and
+# those that it changed are upserted before: a person or a seat's number that one of them gave up is free.
 # Registrations are written before events: what an event allowed before the batch counts too. The CHECK of an
 # upsert looks at the row to be inserted, whose ceiling is not the final one: so pools are updated, then
 # inserted. Rows that are about to be rewritten leave the index "one_per_email" first, with 3: persons may
@@ -19,7 +21,7 @@ COMMIT: Final = """
 CREATE FUNCTION ledger.commit_batch(
     p_partition integer, p_epoch bigint, p_revision bigint, p_old bigint, p_new bigint,
     p_log_time_ms bigint, p_rules_version integer, p_next_seq bigint, p_last_hash text,
-    p_wrong text, p_now_ms bigint,
+    p_wrong text, p_now_ms bigint, p_fresh integer, p_fresh_seats integer,
     d_outcome text[], d_log_time_ms bigint[], d_rules_version integer[], d_command text[], d_kind text[],
     d_refusal text[], d_detail text[], d_organizer text[], d_event text[], d_subject text[], d_person text[],
     d_key_id text[], d_fingerprint text[], d_first_seq bigint[], d_facts integer[], d_own_seq bigint[],
@@ -27,7 +29,7 @@ CREATE FUNCTION ledger.commit_batch(
     f_data bytea[],
     r_id text[], r_event text[], r_arrival bigint[], r_status text[], r_person text[],
     r_active_seats integer[], r_hold_number bigint[], r_hold_deadline_ms bigint[], r_hold_ttl_ms bigint[],
-    r_exclusive boolean[], r_snapshot bytea[], r_again text[], r_events text[],
+    r_exclusive boolean[], r_snapshot bytea[], r_events text[],
     s_event text[], s_number bigint[], s_registration text[], s_status text[], s_category text[],
     s_price_minor bigint[], s_currency text[], s_holder bigint[], s_checked_in_ms bigint[],
     e_id text[], e_organizer text[], e_slug text[], e_status text[], e_version integer[], e_hash_key text[],
@@ -76,18 +78,19 @@ BEGIN
 
     IF cardinality(r_id) > 0 THEN
         v_now_ms := coalesce(p_now_ms, ledger.now_ms());
-        IF cardinality(r_again) > 0 THEN
-            UPDATE ledger.registrations SET exclusive = 3 WHERE exclusive = 1 AND id = ANY (r_again);
-        END IF;
+    END IF;
+    IF p_fresh < cardinality(r_id) THEN
+        UPDATE ledger.registrations SET exclusive = 3 WHERE exclusive = 1 AND id = ANY (r_id[p_fresh + 1:]);
         INSERT INTO ledger.registrations AS o
         SELECT r.id, p_partition, r.event, r.arrival, r.status, r.person, r.active_seats, r.hold_number,
             r.hold_deadline_ms, v_now_ms + r.hold_ttl_ms,
             (r.exclusive AND coalesce(e.one_per_email, true))::integer, r.snapshot
         FROM unnest(r_id, r_event, r_arrival, r_status, r_person, r_active_seats, r_hold_number,
-            r_hold_deadline_ms, r_hold_ttl_ms, r_exclusive, r_snapshot)
+            r_hold_deadline_ms, r_hold_ttl_ms, r_exclusive, r_snapshot) WITH ORDINALITY
             AS r(id, event, arrival, status, person, active_seats, hold_number, hold_deadline_ms,
-                hold_ttl_ms, exclusive, snapshot)
+                hold_ttl_ms, exclusive, snapshot, place)
         LEFT JOIN ledger.events e ON e.id = r.event
+        WHERE r.place > p_fresh
         ON CONFLICT (id) DO UPDATE SET
             status = excluded.status, person = excluded.person, active_seats = excluded.active_seats,
             hold_number = excluded.hold_number, hold_deadline_ms = excluded.hold_deadline_ms,
@@ -100,20 +103,43 @@ BEGIN
             snapshot = excluded.snapshot
         WHERE o.event = excluded.event AND o.arrival = excluded.arrival;
         GET DIAGNOSTICS v_rows = ROW_COUNT;
-        IF v_rows <> cardinality(r_id) THEN
+        IF v_rows <> cardinality(r_id) - p_fresh THEN
             RAISE EXCEPTION 'a registration changed its event or its arrival number' USING ERRCODE = 'VX002';
         END IF;
         INSERT INTO ledger.seats AS o
-        SELECT * FROM unnest(s_event, s_number, s_registration, s_status, s_category, s_price_minor,
-            s_currency, s_holder, s_checked_in_ms)
+        SELECT event, number, registration, status, category, price_minor, currency, holder, checked_in_ms
+        FROM unnest(s_event, s_number, s_registration, s_status, s_category, s_price_minor, s_currency,
+            s_holder, s_checked_in_ms) WITH ORDINALITY
+            AS s(event, number, registration, status, category, price_minor, currency, holder,
+                checked_in_ms, place)
+        WHERE place > p_fresh_seats
         ON CONFLICT (event, number) DO UPDATE SET
             status = excluded.status, category = excluded.category, price_minor = excluded.price_minor,
             currency = excluded.currency, holder = excluded.holder, checked_in_ms = excluded.checked_in_ms
         WHERE o.registration = excluded.registration;
         GET DIAGNOSTICS v_rows = ROW_COUNT;
-        IF v_rows <> cardinality(s_event) THEN
+        IF v_rows <> cardinality(s_event) - p_fresh_seats THEN
             RAISE EXCEPTION 'a seat number belongs to another registration' USING ERRCODE = 'VX002';
         END IF;
+    END IF;
+    IF p_fresh > 0 THEN
+        INSERT INTO ledger.registrations
+        SELECT r.id, p_partition, r.event, r.arrival, r.status, r.person, r.active_seats, r.hold_number,
+            r.hold_deadline_ms, v_now_ms + r.hold_ttl_ms,
+            (r.exclusive AND coalesce(e.one_per_email, true))::integer, r.snapshot
+        FROM unnest(r_id, r_event, r_arrival, r_status, r_person, r_active_seats, r_hold_number,
+            r_hold_deadline_ms, r_hold_ttl_ms, r_exclusive, r_snapshot) WITH ORDINALITY
+            AS r(id, event, arrival, status, person, active_seats, hold_number, hold_deadline_ms,
+                hold_ttl_ms, exclusive, snapshot, place)
+        LEFT JOIN ledger.events e ON e.id = r.event
+        WHERE r.place <= p_fresh;
+        INSERT INTO ledger.seats
+        SELECT event, number, registration, status, category, price_minor, currency, holder, checked_in_ms
+        FROM unnest(s_event, s_number, s_registration, s_status, s_category, s_price_minor, s_currency,
+            s_holder, s_checked_in_ms) WITH ORDINALITY
+            AS s(event, number, registration, status, category, price_minor, currency, holder,
+                checked_in_ms, place)
+        WHERE place <= p_fresh_seats;
     END IF;
 
     IF cardinality(e_id) > 0 THEN
