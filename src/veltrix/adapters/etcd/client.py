@@ -26,6 +26,7 @@ from veltrix.adapters.etcd.transport import (
     LEASE_GRANT,
     LEASE_KEEP_ALIVE,
     LEASE_REVOKE,
+    MEMBER_LIST,
     RANGE,
     TXN,
     WATCH,
@@ -207,6 +208,10 @@ class EtcdClient:
             self._caller.anywhere(LEASE_REVOKE, rpc.LeaseRevokeRequest(ID=lease))
         except LeaseGone:
             return
+
+    def members(self) -> Sequence[rpc.Member]:
+        """The members of the cluster, as etcd itself describes them."""
+        return self._caller.anywhere(MEMBER_LIST, rpc.MemberListRequest()).members
 
     def watch(self, requests: Iterator[Message]) -> Stream[rpc.WatchResponse]:
         """Begin to watch at the endpoint at hand; see `following`, which knows what to do when it breaks."""

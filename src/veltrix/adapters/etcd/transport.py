@@ -53,6 +53,8 @@ LEASE_GRANT: Final = Method("Lease/LeaseGrant", rpc.LeaseGrantResponse.FromStrin
 LEASE_REVOKE: Final = Method("Lease/LeaseRevoke", rpc.LeaseRevokeResponse.FromString)
 LEASE_KEEP_ALIVE: Final = Method("Lease/LeaseKeepAlive", rpc.LeaseKeepAliveResponse.FromString, streams=True)
 WATCH: Final = Method("Watch/Watch", rpc.WatchResponse.FromString, streams=True)
+MEMBER_LIST: Final = Method("Cluster/MemberList", rpc.MemberListResponse.FromString)
+STATUS: Final = Method("Maintenance/Status", rpc.StatusResponse.FromString)
 AUTHENTICATE: Final = Method("Auth/Authenticate", rpc.AuthenticateResponse.FromString)
 
 Metadata = tuple[tuple[str, str], ...]
