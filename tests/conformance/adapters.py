@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import pytest
 
-from tests.conformance.on_etcd import etcd_coordinator
+from tests.conformance.on_etcd import etcd_coordinator, etcd_settings
 from tests.conformance.on_kafka import kafka_feed, kafka_log, kafka_replies
 from tests.conformance.on_postgres import (
     postgres_access,
@@ -20,6 +20,7 @@ from tests.conformance.on_postgres import (
 from tests.conformance.served_smtp import ServedSmtp
 from veltrix.adapters.memory import (
     MemoryAccess,
+    MemoryClusterSettings,
     MemoryCoordinator,
     MemoryFeed,
     MemoryLedger,
@@ -27,6 +28,7 @@ from veltrix.adapters.memory import (
     MemoryMailbox,
     MemoryNotices,
     MemoryReplies,
+    MemorySettingsStore,
     MemoryVault,
 )
 from veltrix.adapters.spool import Spool
@@ -46,6 +48,7 @@ from veltrix.ports.ledger import Ledger, LedgerRows
 from veltrix.ports.log import Log
 from veltrix.ports.notices import Notices
 from veltrix.ports.queries import Queries
+from veltrix.ports.settings import ClusterSettings
 from veltrix.ports.vault import Vault
 
 
@@ -183,6 +186,17 @@ COORDINATORS: dict[str, Entry[Coordinator]] = {
     "memory": _in_memory(MemoryCoordinator),
     "sqlite": _in_file(SqliteCoordinator.open, "coordinator.db"),
     "etcd": Entry(etcd_coordinator, lasting=True, engine="etcd_server"),
+}
+_stores: dict[Path, MemorySettingsStore] = {}
+
+
+async def _memory_settings(directory: Path) -> ClusterSettings:
+    return MemoryClusterSettings(_stores.setdefault(directory, MemorySettingsStore()))
+
+
+CLUSTER_SETTINGS: dict[str, Entry[ClusterSettings]] = {
+    "memory": Entry(_memory_settings),
+    "etcd": Entry(etcd_settings, engine="etcd_server"),
 }
 NOTICES: dict[str, Entry[Notices]] = {
     "memory": _in_memory(MemoryNotices),

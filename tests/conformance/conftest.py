@@ -10,6 +10,7 @@ import pytest
 from tests.conformance.adapters import (
     ACCESS,
     CHANNELS,
+    CLUSTER_SETTINGS,
     COORDINATORS,
     FEEDS,
     LEDGERS,
@@ -29,6 +30,7 @@ from veltrix.ports.coordinator import Coordinator
 from veltrix.ports.feed import Feed, Replies
 from veltrix.ports.log import Log
 from veltrix.ports.notices import Notices
+from veltrix.ports.settings import ClusterSettings
 from veltrix.ports.vault import Vault
 
 
@@ -89,6 +91,14 @@ async def lasting_vault(request, tmp_path: Path) -> AsyncIterator[Subject[Vault]
 @pytest.fixture(params=params(COORDINATORS))
 async def coordinator(request, tmp_path: Path) -> AsyncIterator[Subject[Coordinator]]:
     """A coordinator."""
+    subject = await opened(request, tmp_path)
+    yield subject
+    await subject.close()
+
+
+@pytest.fixture(params=params(CLUSTER_SETTINGS))
+async def cluster_settings(request, tmp_path: Path) -> AsyncIterator[Subject[ClusterSettings]]:
+    """The settings of a cluster."""
     subject = await opened(request, tmp_path)
     yield subject
     await subject.close()

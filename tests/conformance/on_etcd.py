@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
-from veltrix.adapters.etcd import EtcdClient, EtcdCoordinator, EtcdSettings
+from veltrix.adapters.etcd import EtcdClient, EtcdClusterSettings, EtcdCoordinator, EtcdSettings
 
 
 def settings_in(directory: Path, engine: str) -> EtcdSettings:
@@ -25,3 +25,17 @@ class OwnClient(EtcdCoordinator):
 async def etcd_coordinator(directory: Path, *, engine: str) -> EtcdCoordinator:
     """A member of a group."""
     return await OwnClient.open(await EtcdClient.open(settings_in(directory, engine)), group="processing")
+
+
+class OwnClientSettings(EtcdClusterSettings):
+    """Cluster settings that close their client too."""
+
+    async def close(self) -> None:
+        """Close both."""
+        await super().close()
+        await self._client.close()
+
+
+async def etcd_settings(directory: Path, *, engine: str) -> EtcdClusterSettings:
+    """The settings of a cluster."""
+    return OwnClientSettings(await EtcdClient.open(settings_in(directory, engine)))

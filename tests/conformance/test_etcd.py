@@ -81,7 +81,6 @@ class Owner:
                 self._changed.clear()
                 await self._changed.wait()
 
-    @property
     def sure(self) -> bool:
         """Whether the lease certainly stands."""
         return not self.coordinator.unsure
@@ -121,7 +120,7 @@ async def test_a_leader_that_is_killed_costs_no_grant(trio: EtcdCluster, setting
             fresh = await asyncio.wait_for(it.coordinator.acquire("ticker"), PATIENCE_S)
             await asyncio.sleep(4.0)  # two leases' time: long enough to lose one
             assert not any(grant.lost.is_set() for grant in [*grants, fresh])
-            assert it.sure
+            assert it.sure()
         finally:
             trio.start(leader)
             trio.wait()
@@ -139,12 +138,12 @@ async def test_a_silent_etcd_takes_nothing_away(trio: EtcdCluster, settings: Etc
             await asyncio.sleep(5.0)
             assert it.grants == before
             assert not any(grant.lost.is_set() for grant in before.values())
-            assert it.sure is False
+            assert not it.sure()
         finally:
             trio.signal(signal.SIGCONT)
         fresh = await asyncio.wait_for(it.coordinator.acquire("ticker"), PATIENCE_S)
         await it.owns(4)
-        assert it.sure
+        assert it.sure()
         for resource, grant in it.grants.items():
             assert grant is before[resource] or grant.term > before[resource].term
         assert fresh.term > max(grant.term for grant in before.values())

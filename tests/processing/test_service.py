@@ -222,6 +222,45 @@ async def test_it_stops_deciding_where_an_operator_is_needed():
     await stopped(again)
 
 
+async def test_a_coordinator_that_went_back_in_time_is_refused_until_the_epoch_is_raised():
+    """Terms that the ledger would fence for ever are told with the remedy, and nothing is decided; once the
+    epoch is raised deciding goes on, without a restart."""
+    bench = Bench()
+    bench.cluster.revision = 1_000_000
+    service = bench.service()
+    await service.start()
+    await bench.decided(await asked(bench))
+    await stopped(service)
+    bench.cluster.revision = 0
+    again = bench.service()
+    await again.start()
+    await bench.signals.until(lambda: bool(again.failed))
+    last = await asked(bench)
+    assert "only come to" in again.failed[0]
+    assert not again.ready
+    assert await bench.next_offset() < last
+    bench.cluster.epoch += 1
+    await bench.decided(last)
+    assert again.failed == {}
+    assert again.ready
+    await stopped(again)
+
+
+async def test_what_is_changed_while_it_runs_counts_from_the_next_batch():
+    """A new bound of batches and a new interval of ticks need no restart, and hold for who takes over too."""
+    bench = Bench()
+    service = bench.service(batch_max=1, tick_interval_s=3600.0)
+    await service.start()
+    await bench.decided(await asked(bench))
+    assert {size for (size,) in bench.signals.of("batch")} == {1}
+    service.reconfigure(batch_max=100, tick_interval_s=0.0)
+    bench.signals.seen.clear()
+    await bench.decided(await asked(bench, 50))
+    assert max(size for (size,) in bench.signals.of("batch")) > 1
+    assert service.batch_max == 100
+    await stopped(service)
+
+
 async def test_a_relay_that_dies_takes_its_owner_along():
     """A defect in publishing must not leave facts behind for ever: the partition is taken anew."""
     bench = Bench()

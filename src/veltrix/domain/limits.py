@@ -61,6 +61,9 @@ BACKOFF_MIN_S: Final = 0.05
 BACKOFF_MAX_S: Final = 2.0
 DRAIN_MAX_S: Final = 30.0
 
+# -- the cluster ---------------------------------------------------------------------------------
+SETTINGS_HISTORY_MAX: Final = 100
+
 # -- an event ------------------------------------------------------------------------------------
 TEXT_MAX_CHARS: Final = 200
 DESCRIPTION_MAX_CHARS: Final = 10_000

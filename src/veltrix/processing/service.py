@@ -12,7 +12,7 @@ from veltrix.domain import limits
 from veltrix.domain.decider import RulesUnknown
 from veltrix.observability.logging import get_logger
 from veltrix.ports.coordinator import Coordinator, Grant
-from veltrix.ports.errors import Fenced, Mismatch, PortError
+from veltrix.ports.errors import Fenced, Mismatch, PortError, TermsBehind
 from veltrix.ports.feed import Feed, Replies
 from veltrix.ports.ledger import Ledger
 from veltrix.ports.log import Log
@@ -54,13 +54,14 @@ class ProcessingService:
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _processors: dict[int, Processor] = field(default_factory=dict)
     _ticking: asyncio.Task[None] | None = None
+    _ticker: Ticker | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> None:
         """Begin to campaign for every partition and for the ticker."""
         for partition in range(self.log.identity.partitions):
             self._tasks.append(asyncio.create_task(self._own(partition), name=f"partition/{partition}"))
-        ticker = Ticker(
+        self._ticker = Ticker(
             self.log,
             self.ledger,
             self.vault,
@@ -69,7 +70,15 @@ class ProcessingService:
             self.metrics,
             self.tick_interval_s,
         )
-        self._ticking = asyncio.create_task(ticker.run(), name="ticker")
+        self._ticking = asyncio.create_task(self._ticker.run(), name="ticker")
+
+    def reconfigure(self, batch_max: int, tick_interval_s: float) -> None:
+        """Take these over while it runs: from the next batch and the next tick on."""
+        self.batch_max, self.tick_interval_s = batch_max, tick_interval_s
+        for processor in self._processors.values():
+            processor.batch_max = batch_max
+        if self._ticker is not None:
+            self._ticker.interval_s = tick_interval_s
 
     @property
     def ready(self) -> bool:
@@ -110,10 +119,14 @@ class ProcessingService:
             try:
                 grant = await self._unless_stopping(self.coordinator.acquire(f"partition/{partition}"))
                 if grant is not None and not self._stopping.is_set():
+                    await self._check_term(partition, grant)
                     await self._decide(partition, grant)
             except Fenced as error:
                 self.metrics.fenced(partition)
                 _log.warning("fenced", partition=partition, error=str(error))
+            except TermsBehind as error:  # mended by raising the epoch, which needs no restart
+                self.failed[partition] = str(error)
+                _log.error("terms_behind", partition=partition, error=str(error))
             except (Mismatch, RulesUnknown) as error:
                 self.failed[partition] = str(error)
                 _log.error("partition_stopped", partition=partition, error=str(error))
@@ -146,6 +159,18 @@ class ProcessingService:
         finally:
             stopping.cancel()
             task.cancel()
+
+    async def _check_term(self, partition: int, grant: Grant) -> None:
+        """Tell a coordinator that was restored from a successor: both mean that the ledger knows more.
+
+        Raises `TermsBehind` for the one, for which to try again and again would be all there is to see, and
+        `Fenced` for the other.
+        """
+        head = await self.ledger.head(partition)
+        if head is not None and head.term > grant.term:
+            await self.coordinator.verify(head.term)
+            raise Fenced(f"partition {partition} was taken under term {head.term}, after {grant.term}")
+        self.failed.pop(partition, None)
 
     async def _decide(self, partition: int, grant: Grant) -> None:
         """Run a processor with its relay; each ends when the other does."""

@@ -108,6 +108,10 @@ class Core:
         self.on_applied: list[Callable[[NumberedFact], None]] = []
         self.stopping = False
 
+    def reconfigure(self, settings: Settings) -> None:
+        """From now on these settings, where they are read at each use."""
+        self.settings = self.desk.settings = settings
+
     def apply(self, fact: NumberedFact) -> None:
         """Learn of a fact, from a reply or from the feed; repeatable."""
         if fact.fact.event_after is not None:

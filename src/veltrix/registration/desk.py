@@ -112,7 +112,7 @@ class Desk:
         self._replies = replies
         self._clock = clock
         self._links = links
-        self._settings = settings
+        self.settings = settings
         self._meters = meters
         self._waiters: dict[str, list[_Waiter]] = {}
         self._deadlines = _Deadlines()
@@ -142,7 +142,7 @@ class Desk:
         progress = self.progress[partition]
         newcomer = type(envelope.body) is Register
         self.admit(progress, envelope.event, newcomer)
-        if wait_s <= 0 or self.held >= self._settings.held_requests_max:
+        if wait_s <= 0 or self.held >= self.settings.held_requests_max:
             offset = await self._append(envelope, progress, newcomer, trace)
             return Queued(partition, offset, progress.place(offset))
         key = envelope.id + envelope.fingerprint
@@ -179,9 +179,9 @@ class Desk:
         """Let a command in, or say that too many are undecided. Each share leaves room for what is
         asked less often and matters more: confirm, cancel, expire and changes of events. Nothing is
         let onto a log that nobody may decide."""
-        if progress.partition in self._settings.halted:
+        if progress.partition in self.settings.halted:
             raise Problem("unavailable").retry_after(_RETRY_AFTER_HALT_S)
-        most = self._settings.undecided_max
+        most = self.settings.undecided_max
         undecided = progress.undecided
         if undecided < most * limits.UNDECIDED_SHARE_ONE_EVENT:
             return

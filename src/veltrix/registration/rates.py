@@ -34,6 +34,11 @@ class Rates:
         self._most = most
         self._buckets: OrderedDict[str, list[float]] = OrderedDict()
 
+    def limit(self, rate_per_s: float, burst: float) -> None:
+        """From now on so much; who has more than the new burst in its bucket keeps the burst."""
+        self._rate_per_s = rate_per_s
+        self._burst = burst
+
     def address(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str:
         """Whom a request comes from: the last address before our own proxies."""
         client = scope.get("client")

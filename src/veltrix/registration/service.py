@@ -94,6 +94,15 @@ class RegistrationService:
         pages.describe(self.description)
         self.app: ASGIApp = App(operations, self._gate)
 
+    def reconfigure(self, settings: Settings) -> None:
+        """Take over, while it runs, what can change: rates, waiting, and what may be held and undecided.
+
+        What was built at the start (addresses, sizes of bodies, streams, keys) stays as it was.
+        """
+        self.settings = settings
+        self.core.reconfigure(settings)
+        self._gate.rates.limit(settings.rate_per_address_per_s, settings.rate_burst_per_address)
+
     async def start(self) -> None:
         """Reserve keys, learn how far the partitions are, and follow the facts."""
         subscription = self.core.ports.feed.subscribe()

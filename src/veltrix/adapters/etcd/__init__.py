@@ -1,6 +1,7 @@
 """etcd: who owns which partition and who ticks, the epoch, and the settings of the whole cluster."""
 
 from veltrix.adapters.etcd.client import EtcdClient
+from veltrix.adapters.etcd.cluster_settings import EtcdClusterSettings
 from veltrix.adapters.etcd.coordinator import EtcdCoordinator
 from veltrix.adapters.etcd.epoch import (
     LogGeneration,
@@ -15,6 +16,7 @@ from veltrix.adapters.etcd.settings import EtcdSettings
 
 __all__ = [
     "EtcdClient",
+    "EtcdClusterSettings",
     "EtcdCoordinator",
     "EtcdSettings",
     "LogGeneration",

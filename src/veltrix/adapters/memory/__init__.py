@@ -12,11 +12,13 @@ from veltrix.adapters.memory.ledger import MemoryLedger
 from veltrix.adapters.memory.log import MemoryLog
 from veltrix.adapters.memory.mailbox import MemoryMailbox
 from veltrix.adapters.memory.notices import MemoryNotices
+from veltrix.adapters.memory.settings import MemoryClusterSettings, MemorySettingsStore
 from veltrix.adapters.memory.vault import MemoryVault
 
 __all__ = [
     "MemoryAccess",
     "MemoryCluster",
+    "MemoryClusterSettings",
     "MemoryCoordinator",
     "MemoryFeed",
     "MemoryLedger",
@@ -24,5 +26,6 @@ __all__ = [
     "MemoryMailbox",
     "MemoryNotices",
     "MemoryReplies",
+    "MemorySettingsStore",
     "MemoryVault",
 ]
