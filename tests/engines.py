@@ -141,8 +141,6 @@ def kafka_broker(engine_tools: Tools) -> Iterator[str]:
         except EngineMissing as missing:
             unavailable(missing)
         subprocess.run(made, check=True, capture_output=True)
-        # Quick to start is what a test wants; the second compiler would only get in its way.
-        start[1:1] = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
 
         def ready() -> bool:
             if not listens(node.host, node.port):

@@ -59,9 +59,12 @@ def cluster() -> None:
 @app.command("up")
 def up(
     profile: Annotated[
-        ProfileName,
-        typer.Option(help="`small`: one of each. `ha`: three of each engine, two of each service."),
-    ] = ProfileName.SMALL,
+        ProfileName | None,
+        typer.Option(
+            help="`small`: one of each. `ha`: three of each engine, two of each service.  [default: small]",
+            show_default=False,
+        ),
+    ] = None,
     directory: Directory = DEFAULT_DIRECTORY,
     hosts: Annotated[
         int,
@@ -80,14 +83,17 @@ def up(
         directory = directory.resolve()
         if (directory / "cluster.json").exists():
             it = LocalCluster.open(directory, Tools.here())
-            if it.plan.profile != profile.value or (hosts and hosts != len(it.plan.hosts)):
+            other = profile is not None and profile.value != it.plan.profile.value
+            if other or hosts not in (0, len(it.plan.hosts)):
                 has = f"{it.plan.profile} with {len(it.plan.hosts)} test hosts"
                 raise ClusterError(
                     f"the cluster in {directory} is {has}",
                     "choose that, another --directory, or down --remove first",
                 )
         else:
-            it, why = LocalCluster.create(directory, Tools.here(), Profile(profile.value), hosts)
+            it, why = LocalCluster.create(
+                directory, Tools.here(), Profile(profile or ProfileName.SMALL), hosts
+            )
             if why:
                 warn(f"No test hosts: {why}. All of it stays on the loopback.")
         with _steps() as tell:

@@ -73,9 +73,8 @@ def write_properties(node: KafkaNode, nodes: Sequence[KafkaNode]) -> Path:
 
 def format_command(tools: Tools, configuration: Path, cluster_id: str) -> list[str]:
     """Make a node's storage; harmless on storage that was made."""
-    options = ["-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
     return [
-        *_java(tools, options),
+        *_java(tools, ["-Xmx128m"]),
         "kafka.tools.StorageTool",
         "format",
         "--ignore-formatted",
@@ -94,6 +93,12 @@ def start_command(tools: Tools, configuration: Path, *, heap_mib: int = 384) -> 
 
 def _java(tools: Tools, options: Sequence[str]) -> list[str]:
     java, *classpath = tools.kafka()
-    logging: Mapping[str, str] = {"showDateTime": "true", "dateTimeFormat": "yyyy-MM-dd'T'HH:mm:ss.SSS"}
+    # Nodes share few cores, and are killed often: what starts soon and has few threads serves best.
+    options = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *options]
+    logging: Mapping[str, str] = {
+        "showDateTime": "true",
+        "dateTimeFormat": "yyyy-MM-dd'T'HH:mm:ss.SSS",
+        "log.org.apache.kafka.common.config.AbstractConfig": "warn",  # hundreds of lines at each start
+    }
     settings = [f"-Dorg.slf4j.simpleLogger.{name}={value}" for name, value in logging.items()]
     return [java, *options, *settings, *classpath]
