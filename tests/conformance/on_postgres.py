@@ -85,6 +85,8 @@ async def prepare(server: PostgresServer) -> None:
     if server in _prepared:
         return
     await create_roles(settings_of(server, server.superuser))
+    # The server need not be safe against power cuts, but its commits may have to wait for standbys.
+    await execute(server, "postgres", f"ALTER ROLE {PROCESSING} SET synchronous_commit = on")
     await migrate(settings_of(server, OWNER), vault=False)
     await migrate(settings_of(server, OWNER, VAULT), vault=True)
     _prepared.add(server)
@@ -95,14 +97,19 @@ async def emptied(server: PostgresServer, directory: Path, database: str) -> Non
     await prepare(server)
     if _emptied.get(database) == directory:
         return
+    await execute(server, database, _EMPTY if database == PLATFORM else "DELETE FROM vault.keys")
+    _emptied[database] = directory
+
+
+async def execute(server: PostgresServer, database: str, statements: str) -> None:
+    """Have the superuser do something."""
     connection = await asyncpg.connect(
         host=server.host, port=server.port, user=server.superuser, database=database
     )
     try:
-        await connection.execute(_EMPTY if database == PLATFORM else "DELETE FROM vault.keys")
+        await connection.execute(statements)
     finally:
         await connection.close()
-    _emptied[database] = directory
 
 
 async def opened_server(

@@ -14,6 +14,7 @@ from veltrix.adapters.postgres.rows import HEAD_COLUMNS, UNUSED, head_of
 from veltrix.adapters.postgres.server import Postgres
 from veltrix.domain import limits
 from veltrix.domain.event import Event
+from veltrix.domain.identifiers import first_offset
 from veltrix.domain.state import Needs
 from veltrix.ports.ledger import Changes, Due, Head, Loaded, Term
 from veltrix.ports.log import LogIdentity
@@ -21,6 +22,13 @@ from veltrix.ports.system import Clock
 
 _TAKE_OVER: Final = f"SELECT {HEAD_COLUMNS} FROM ledger.take_over($1, $2, $3, $4, $5, $6, $7)"
 _END_PREVIOUS: Final = "SELECT ledger.end_previous($1, $2, $3, $4, $5)"
+_REBIND: Final = f"SELECT {HEAD_COLUMNS} FROM ledger.rebind($1, $2, $3, $4, $5, $6, $7, $8)"
+_ERASURES: Final = """
+SELECT "offset", event, person FROM ledger.decisions
+WHERE kind = 'erase_person' AND outcome = 'accepted' AND partition = $1 AND "offset" > $2
+    AND person IS NOT NULL
+ORDER BY "offset" LIMIT $3
+"""
 _RELAYED: Final = "SELECT ledger.relayed($1, $2, $3, $4)"
 _NOW_MS: Final = "coalesce($3::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)"
 _DUE: Final = f"""
@@ -82,6 +90,17 @@ class PostgresLedger(PostgresQueries):
             # An attempt: when it fails, the take-over has run into its lock time-out.
             await asyncio.gather(ending, return_exceptions=True)
 
+    async def rebind(self, partition: int, term: Term, owner: str, log: LogIdentity) -> Head:
+        """Bind a partition to another log."""
+        self._check_open()
+        self._written.clear()
+        first = first_offset(log.generation)
+        values = (partition, term.epoch, term.revision, owner, log.topic_id, log.partitions, first)
+        session = self._postgres.session
+        row = await self._postgres.write(lambda connection: connection.fetchrow(_REBIND, *values, session))
+        assert row is not None
+        return head_of(tuple(row))
+
     async def load(self, partition: int, needs: Needs) -> Loaded:
         """What a batch touches."""
         self._check_open()
@@ -110,6 +129,11 @@ class PostgresLedger(PostgresQueries):
         """The keys of all boxes that ever were a person's."""
         rows = await self._rows(_KEYS_OF, person, event, before_offset)
         return list(dict.fromkeys(key_id for (key_id,) in rows))
+
+    async def erasures(self, partition: int, after_offset: int, limit: int) -> list[tuple[int, str, str]]:
+        """Accepted erasures, in order."""
+        rows = await self._rows(_ERASURES, partition, after_offset, limit)
+        return [(offset, event, person) for offset, event, person in rows]
 
     async def unused_keys(
         self, partition: int, after_offset: int, before_ms: int, limit: int

@@ -8,7 +8,7 @@ from typing import Any, Final
 from veltrix.adapters.postgres.rows import columns
 from veltrix.adapters.postgres.server import Postgres
 from veltrix.ports.errors import Unavailable
-from veltrix.ports.notices import Claimed, FanOut, Notice, NoticeStatus, Planned, Result
+from veltrix.ports.notices import HELD, Claimed, FanOut, Notice, NoticeStatus, Planned, Result
 
 _COLUMNS: Final = (
     "id, organizer, event, partition, seq, kind, registration, recipient, channel, key_id, created_ms, trace"
@@ -26,6 +26,9 @@ _RECORD: Final = f"SELECT * FROM {_call('record', 3 + _NOTICE + _JOB + 2)}"
 _CLAIM: Final = f"SELECT attempts, fence, {_COLUMNS} FROM {_call('claim', 3)}"
 _FINISH: Final = f"SELECT {_call('finish', 6)}"
 _ADVANCE: Final = f"SELECT {_call('advance', 4 + _NOTICE)}"
+_HOLD: Final = f"SELECT {_call('hold', 3)}"
+_RELEASE: Final = f"SELECT {_call('release', 1)}"
+_HELD: Final = "SELECT count(*) FROM notification.notices WHERE status = 'unknown' AND due_ms IS NULL"
 _JOBS: Final = """
 SELECT partition, seq, organizer, event, kind, after_arrival, trace FROM notification.jobs
 ORDER BY place LIMIT $1
@@ -97,6 +100,18 @@ class PostgresNotices:
             (Notice(*fields), NoticeStatus(status), attempts, detail)
             for status, attempts, detail, *fields in await self._read(_OF_REGISTRATION, registration)
         ]
+
+    async def hold(self, partition: int, upto_seq: int) -> int:
+        """Hold the notices of facts up to this one."""
+        return int((await self._write(_HOLD, (partition, upto_seq, HELD)))[0][0])
+
+    async def release(self, *, send: bool) -> int:
+        """Let go what is held."""
+        return int((await self._write(_RELEASE, (send,)))[0][0])
+
+    async def held(self) -> int:
+        """How many are held."""
+        return int((await self._read(_HELD))[0][0])
 
     async def counts(self) -> dict[NoticeStatus, int]:
         """How many stand in each status, as tallied."""

@@ -111,6 +111,8 @@ class Postgres:
         try:
             try:
                 async with link.connection.transaction(isolation="repeatable_read", readonly=True):
+                    # An audit replays the whole log between the first row and the second.
+                    await link.connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
                     yield link
             except Exception as error:
                 raise self._failed(link, error, writing=False) from error
