@@ -17,6 +17,7 @@ from weakref import WeakSet
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from veltrix.adapters.kafka.errors import error_of
+from veltrix.adapters.kafka.published import last_seq
 from veltrix.adapters.kafka.settings import KafkaSettings, durable_producer, tailing_consumer
 from veltrix.adapters.kafka.threads import PolledConsumer, PolledProducer
 from veltrix.adapters.kafka.topics import Admin
@@ -154,6 +155,12 @@ class KafkaFeed:
         if publishing.error is not None:
             raise Unavailable(f"facts were not acknowledged: {publishing.error.str()}")
         self._published[partition] = max(self._published.get(partition, -1), publishing.offset)
+
+    async def last_seq(self, partition: int) -> int:
+        """The last fact in the topic's partition, whoever published it; 0 for a partition it lacks yet."""
+        if partition >= self._partitions:
+            return 0
+        return await last_seq(self._settings, partition)
 
     def subscribe(self) -> Subscription:
         """A new subscriber: it gets what is published from this call on."""

@@ -17,6 +17,7 @@ _log = logging.getLogger(__name__)
 
 _CHECK_S: Final = 5.0
 """How often the topic is compared with what it was, and idle or stuck partitions are looked after."""
+_UNSEEN_MAX: Final = 3
 
 
 class KafkaLog:
@@ -39,6 +40,7 @@ class KafkaLog:
         self._closed = False
         self._failed: Mismatch | None = None
         self._grown = False
+        self._unseen = 0
         self._suspected = asyncio.Event()
         self._watching = asyncio.create_task(self._watch(), name="kafka-log-watch")
 
@@ -149,6 +151,9 @@ class KafkaLog:
         if cluster_id != self._cluster_id:
             found = f"the brokers belong to the cluster {cluster_id} now, not to {self._cluster_id}"
         elif not topic.exists:
+            self._unseen += 1  # a broker that is just starting may not know it yet
+            if self._unseen < _UNSEEN_MAX:
+                return
             found = f"the topic {self._topic} is gone"
         elif topic.topic_id != was.topic_id:
             found = f"{self._topic} has the id {topic.topic_id} now, not {was.topic_id}: it was made anew"
@@ -163,6 +168,7 @@ class KafkaLog:
                 was.partitions,
             )
         if found is None:
+            self._unseen = 0
             return
         self._failed = Mismatch(f"{found}. Stop, restore log and ledger from the same time, and start again.")
         _log.error("%s", self._failed)

@@ -19,6 +19,27 @@ from veltrix.adapters.kafka.settings import Config
 
 _log = logging.getLogger(__name__)
 _librdkafka = logging.getLogger("veltrix.adapters.kafka.librdkafka")
+_SAID_AGAIN_S: Final = 10.0
+
+
+class _Seldom(logging.Filter):
+    """Lets one line of each kind through in a while: a client that reconnects says so many times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_s: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether its first word was not said lately."""
+        kind = record.getMessage().partition(" ")[0]
+        said_s = self._said_s.get(kind)
+        if said_s is not None and record.created - said_s < _SAID_AGAIN_S:
+            return False
+        self._said_s[kind] = record.created
+        return True
+
+
+_librdkafka.addFilter(_Seldom())
 
 POLL_S: Final = 0.1
 """How long a producer's thread waits in C at most: what closing takes."""

@@ -183,7 +183,7 @@ class Admin:
         return Topic(
             name,
             True,
-            str(found.topic_id),
+            str(found.topic_id).replace("+", "-").replace("/", "_"),  # as Kafka's own tools show it
             len(found.partitions),
             min((len(partition.replicas) for partition in found.partitions), default=0),
             min((len(partition.isr) for partition in found.partitions), default=0),
