@@ -30,7 +30,8 @@ _EMPTY = """
 DELETE FROM ledger.partitions; DELETE FROM ledger.events; DELETE FROM ledger.counters;
 DELETE FROM ledger.pools; DELETE FROM ledger.registrations; DELETE FROM ledger.seats;
 DELETE FROM ledger.decisions; DELETE FROM ledger.facts; DELETE FROM notification.positions;
-DELETE FROM notification.notices; DELETE FROM notification.jobs; DELETE FROM registration.api_keys;
+DELETE FROM notification.notices; DELETE FROM notification.jobs; DELETE FROM notification.holds;
+DELETE FROM registration.api_keys;
 UPDATE notification.tallies SET pending = 0, attempting = 0, accepted = 0, refused = 0, unknown = 0,
     suppressed = 0, dead = 0;
 """

@@ -144,3 +144,11 @@ async def test_memory_replies_cross_a_switchboard():
     two.listen(got.append)
     one.send("two", [reply(1)])
     assert got == [[reply(1)]]
+
+
+async def test_the_last_published_fact_is_known(feed: Feed):
+    """Of each partition apart; word of progress without a fact changes nothing."""
+    assert await feed.last_seq(0) == 0
+    await feed.publish(0, [fact(1), fact(2)], 2)
+    await feed.publish(0, [], 9)
+    assert (await feed.last_seq(0), await feed.last_seq(1)) == (2, 0)

@@ -19,11 +19,13 @@ from veltrix.domain.commands import (
     CheckIn,
     CloseEvent,
     CreateEvent,
+    ErasePerson,
     ExtendHold,
     OpenEvent,
     Transfer,
 )
 from veltrix.domain.event import Holds, PoolSpec, Waitlist
+from veltrix.domain.identifiers import first_offset, split_arrival
 from veltrix.domain.outcomes import Decision, Outcome
 from veltrix.domain.registration import RegistrationStatus
 from veltrix.domain.state import Needs, Person
@@ -616,3 +618,46 @@ async def test_another_process_is_fenced(lasting_ledger: Subject[WholeLedger]):
     with pytest.raises(Fenced):
         await lasting_ledger.it.commit(late)
     assert await rows(successor, "registrations") == []
+
+
+async def test_erasures_are_found_again(ledger: Subject[WholeLedger]):
+    """Accepted erasures come in order and in pages, with whom they were about; refused ones do not."""
+    it = await desk(ledger.it)
+    event = await it.create()
+    await it.registered(event, "anna")
+    for person in ("anna", "berta"):
+        await it.decide(it.ask(ErasePerson(person), event))
+    await it.decide(it.ask(ErasePerson("carla"), "evt_nobody"))
+    first, second = await ledger.it.erasures(0, -1, 10)
+    assert [first[1:], second[1:]] == [(event, "anna"), (event, "berta")]
+    assert await ledger.it.erasures(0, -1, 1) == [first]
+    assert await ledger.it.erasures(0, first[0], 10) == [second]
+    assert await ledger.it.erasures(1, -1, 10) == []
+
+
+async def test_a_ledger_outlives_its_log(ledger: Subject[WholeLedger]):
+    """Bound to another log it goes on at the first offset of that generation; once. Older terms are fenced."""
+    it = await desk(ledger.it)
+    event = await it.create()
+    await it.registered(event)
+    before = await ledger.it.head(0)
+    assert before is not None
+    other = LogIdentity("log-2", 4, 1)
+    with pytest.raises(Mismatch):
+        await ledger.it.take_over(0, Term(2, 1), "me", other)
+    with pytest.raises(Fenced):
+        await ledger.it.rebind(0, Term(0, 9), "you", other)
+    with pytest.raises(Rejected):
+        await ledger.it.rebind(0, Term(2, 1), "me", LogIdentity("log-2", 4, 0))
+    head = await ledger.it.rebind(0, Term(2, 1), "me", other)
+    assert (head.topic_id, head.next_offset, head.last_hash) == ("log-2", first_offset(1), "")
+    assert (head.next_seq, head.log_time_ms) == (before.next_seq, before.log_time_ms)
+    new = await ledger.it.rebind(2, Term(2, 2), "me", other)
+    assert (new.partition, new.next_offset, new.next_seq) == (2, first_offset(1), 1)
+    again = Desk(ledger.it, term=Term(2, 1), asked=100)
+    again.state = replace(again.state, next_offset=first_offset(1), next_seq=head.next_seq, generation=1)
+    registration = await again.registered(event)
+    assert split_arrival(registration.arrival) == (1, first_offset(1))
+    after = await ledger.it.rebind(0, Term(2, 3), "me", other)
+    assert after.next_offset == first_offset(1) + 1
+    assert (await ledger.it.take_over(0, Term(2, 4), "me", other)).next_offset == after.next_offset

@@ -10,7 +10,7 @@ import pytest
 from tests.conformance.adapters import Subject
 from veltrix.domain.identifiers import notice_id
 from veltrix.ports.errors import Fenced, Unavailable
-from veltrix.ports.notices import Claimed, FanOut, Notice, Notices, NoticeStatus, Planned, Result
+from veltrix.ports.notices import HELD, Claimed, FanOut, Notice, Notices, NoticeStatus, Planned, Result
 
 LEASE_MS = 60_000
 EMPTY = dict.fromkeys(NoticeStatus, 0)
@@ -319,3 +319,42 @@ async def test_everything_survives_a_reopening(lasting_notices: Subject[Notices]
     }
     assert [each.notice.seq for each in await store.claim(100, 10, LEASE_MS)] == [3]
     assert [each.attempt for each in await store.claim(100 + LEASE_MS, 10, LEASE_MS)] == [2, 2]
+
+
+async def test_notices_of_a_restore_are_held(notices: Subject[Notices]):
+    """What may have been sent before a restore is unknown and not claimed, whenever it is recorded; what
+    comes after it is; and an operator lets the held ones go out, or be dropped."""
+    await plan(notices.it, notice(1, "anna"), notice(1, "berta"))
+    (sent, _) = await notices.it.claim(1_000, 2, LEASE_MS)
+    assert await notices.it.hold(0, 3) == 2
+    assert await notices.it.finish([result(sent, NoticeStatus.ACCEPTED)]) == 0
+    at = await notices.it.position(0)
+    await notices.it.record(0, at, at + 4, Planned([notice(3, "carla"), notice(4, "dora")]))
+    assert [each.notice.seq for each in await notices.it.claim(10**6, 10, LEASE_MS)] == [4]
+    assert await status_of(notices.it, notice(3, "carla")) == (NoticeStatus.UNKNOWN, 0, HELD)
+    assert await notices.it.held() == 3
+    assert (await notices.it.counts())[NoticeStatus.UNKNOWN] == 3
+    assert await notices.it.hold(0, 2) == 0
+    assert await notices.it.release(send=True) == 3
+    assert {each.notice.recipient for each in await notices.it.claim(10**6, 10, LEASE_MS)} == {
+        "anna", "berta", "carla",
+    }  # fmt: skip
+    assert await notices.it.held() == 0
+
+
+async def test_held_notices_can_be_dropped(notices: Subject[Notices]):
+    """Dropped, they are suppressed for good, and what another partition owes is not touched."""
+    await plan(notices.it, notice(1, "anna"))
+    await notices.it.record(1, 0, 1, Planned([replace(notice(1, "berta"), partition=1, id="ntc_other")]))
+    assert await notices.it.hold(0, 1) == 1
+    assert await notices.it.release(send=False) == 1
+    assert await notices.it.counts() == EMPTY | {NoticeStatus.PENDING: 1, NoticeStatus.SUPPRESSED: 1}
+    assert await notices.it.release(send=True) == 0
+
+
+async def test_a_hold_outlives_a_restart(lasting_notices: Subject[Notices]):
+    """What is recorded after the store was opened again is held all the same."""
+    await lasting_notices.it.hold(0, 2)
+    store = await lasting_notices.reopen()
+    await plan(store, notice(1, "anna"))
+    assert await store.claim(10**6, 10, LEASE_MS) == []

@@ -19,6 +19,7 @@ NOTICE: Final = "ntc_"
 
 _HEX_CHARS: Final = 32
 _GENERATION_SHIFT: Final = 48
+_FIRST_SHIFT: Final = 40
 
 
 def command_id(parts: Iterable[str]) -> str:
@@ -88,6 +89,12 @@ def arrival_number(generation: int, offset: int) -> int:
 def split_arrival(arrival: int) -> tuple[int, int]:
     """The (generation, offset) behind an arrival number."""
     return arrival >> _GENERATION_SHIFT, arrival & ((1 << _GENERATION_SHIFT) - 1)
+
+
+def first_offset(generation: int) -> int:
+    """The first offset of a log of this generation. Offsets go on rising when a log is replaced by another,
+    so that a ledger that outlives its log never sees one twice."""
+    return generation << _FIRST_SHIFT
 
 
 def notice_id(partition: int, seq: int, recipient: str, channel: str) -> str:

@@ -32,6 +32,13 @@ class Feed(Protocol):
         """
         ...
 
+    async def last_seq(self, partition: int) -> int:
+        """The sequence number of the last fact that was published, as far as the feed remembers; else 0.
+
+        One beyond the ledger's last says that the ledger was restored from an older state.
+        """
+        ...
+
     def subscribe(self) -> AsyncIterator[Published]:
         """Batches published from now on. A slow subscriber loses the oldest batches, never the newest."""
         ...

@@ -124,6 +124,14 @@ class Ledger(Protocol):
         """
         ...
 
+    async def rebind(self, partition: int, term: Term, owner: str, log: LogIdentity) -> Head:
+        """Take the partition under `term` and bind it to another log, which goes on at `first_offset` of its
+        generation; a partition that is bound to that log already stays where it is.
+
+        Raises `Fenced` as `take_over` does, `Rejected` when the ledger stands beyond that offset.
+        """
+        ...
+
     async def load(self, partition: int, needs: Needs) -> Loaded:
         """What a batch touches. An event comes with its pools, counters and its whole waiting line;
         a seat's owner and the registrations asked for come with it."""
@@ -157,6 +165,11 @@ class Ledger(Protocol):
     async def keys_of(self, event: str, person: str, before_offset: int) -> list[str]:
         """The key ids of every decision before an offset that names this person in this event, whatever
         its outcome: the keys of all boxes that ever were theirs."""
+        ...
+
+    async def erasures(self, partition: int, after_offset: int, limit: int) -> list[tuple[int, str, str]]:
+        """(offset, event, person) of accepted erasures past `after_offset`, in order: what every vault that
+        is put in the place of this one has to forget too."""
         ...
 
     async def unused_keys(

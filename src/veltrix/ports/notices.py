@@ -8,6 +8,10 @@ from enum import StrEnum
 from typing import Protocol
 
 
+HELD = "held: it may have been sent before the restore"
+"""Detail of a notice that is UNKNOWN without a next try: whether it goes out is an operator's to say."""
+
+
 class NoticeStatus(StrEnum):
     """pending → attempting → accepted, refused, suppressed or dead; unknown waits for its next try."""
 
@@ -123,6 +127,22 @@ class Notices(Protocol):
 
     async def of_registration(self, registration: str) -> list[tuple[Notice, NoticeStatus, int, str]]:
         """(notice, status, attempts, last detail) of a registration, oldest first."""
+        ...
+
+    async def hold(self, partition: int, upto_seq: int) -> int:
+        """Hold every open notice of facts up to `upto_seq`, and those that are yet to be recorded: they
+        become unknown, with the detail `HELD`, and are not claimed. Returns how many are held at once.
+
+        For facts that were published before a restore: their notices may have been sent.
+        """
+        ...
+
+    async def release(self, *, send: bool) -> int:
+        """Let go what is held: due at once (`send`), or suppressed. Returns how many there were."""
+        ...
+
+    async def held(self) -> int:
+        """How many are held."""
         ...
 
     async def counts(self) -> dict[NoticeStatus, int]:

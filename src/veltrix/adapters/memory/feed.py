@@ -55,12 +55,19 @@ class MemoryFeed:
     def __init__(self, queue_max: int = QUEUE_MAX) -> None:
         self._queue_max = queue_max
         self._subscribers: WeakSet[Subscription] = WeakSet()
+        self._last: dict[int, int] = {}
 
     async def publish(self, partition: int, facts: Sequence[NumberedFact], next_offset: int) -> None:
         """Hand a batch to every subscriber."""
         batch = Published(partition, facts, next_offset)
         for subscriber in list(self._subscribers):
             subscriber.put(batch)
+        if facts:
+            self._last[partition] = max(facts[-1].seq, self._last.get(partition, 0))
+
+    async def last_seq(self, partition: int) -> int:
+        """The last fact that this process published."""
+        return self._last.get(partition, 0)
 
     def subscribe(self) -> Subscription:
         """A new subscriber: it gets what is published from this call on."""

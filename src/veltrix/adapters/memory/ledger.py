@@ -7,14 +7,18 @@ from dataclasses import replace
 from veltrix.adapters.memory.clock import WallClock
 from veltrix.adapters.memory.queries import MemoryQueries
 from veltrix.adapters.memory.tables import Partition
+from veltrix.domain.commands import KIND_OF, ErasePerson
 from veltrix.domain.event import EventStatus
+from veltrix.domain.identifiers import first_offset
 from veltrix.domain.outcomes import Outcome
 from veltrix.domain.registration import ACTIVE
 from veltrix.domain.state import EventState, Needs, Person, Pool
-from veltrix.ports.errors import Fenced, Mismatch
+from veltrix.ports.errors import Fenced, Mismatch, Rejected
 from veltrix.ports.ledger import Changes, Due, Head, Loaded, Term
 from veltrix.ports.log import LogIdentity
 from veltrix.ports.system import Clock
+
+ERASE = KIND_OF[ErasePerson]
 
 
 class MemoryLedger(MemoryQueries):
@@ -38,6 +42,26 @@ class MemoryLedger(MemoryQueries):
                 f"partition {partition} is owned by {found.head.owner} under term {tuple(found.head.term)}"
             )
         found.head = replace(found.head, term=term, owner=owner)
+        found.log_partitions = log.partitions
+        return found.head
+
+    async def rebind(self, partition: int, term: Term, owner: str, log: LogIdentity) -> Head:
+        """Bind a partition to another log."""
+        self._check_open()
+        first = first_offset(log.generation)
+        found = self._tables.partitions.get(partition)
+        if found is None:
+            head = Head(partition, term, owner, first, 0, 1, 1, 0, "", log.topic_id)
+            self._tables.partitions[partition] = Partition(head, log.partitions)
+            return head
+        head = found.head
+        if head.term > term or (head.term == term and head.owner != owner):
+            raise Fenced(f"partition {partition} is owned by {head.owner} under term {tuple(head.term)}")
+        if head.topic_id != log.topic_id and head.next_offset > first:
+            raise Rejected(f"partition {partition} stands at {head.next_offset}, beyond {first}")
+        if head.topic_id != log.topic_id or head.next_offset < first:
+            head = replace(head, topic_id=log.topic_id, next_offset=first, last_hash="")
+        found.head = replace(head, term=term, owner=owner)
         found.log_partitions = log.partitions
         return found.head
 
@@ -118,6 +142,19 @@ class MemoryLedger(MemoryQueries):
         decisions = self._tables.decided_persons.get((event, person), [])
         keys = [each.key_id for each in decisions if each.key_id is not None and each.offset < before_offset]
         return list(dict.fromkeys(keys))
+
+    async def erasures(self, partition: int, after_offset: int, limit: int) -> list[tuple[int, str, str]]:
+        """Accepted erasures, in order."""
+        self._check_open()
+        found = self._tables.partitions.get(partition)
+        return [
+            (each.offset, each.event, each.person)
+            for each in (found.decisions if found is not None else ())
+            if each.kind == ERASE
+            and each.outcome is Outcome.ACCEPTED
+            and each.person is not None
+            and each.offset > after_offset
+        ][:limit]
 
     async def unused_keys(
         self, partition: int, after_offset: int, before_ms: int, limit: int

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from veltrix.ports.errors import Fenced, Unavailable
-from veltrix.ports.notices import Claimed, FanOut, Notice, NoticeStatus, Planned, Result
+from veltrix.ports.notices import HELD, Claimed, FanOut, Notice, NoticeStatus, Planned, Result
 
 _WAITING = (NoticeStatus.PENDING, NoticeStatus.UNKNOWN)
 _OPEN = (*_WAITING, NoticeStatus.ATTEMPTING)
@@ -32,6 +32,7 @@ class MemoryNotices:
         self._entries: dict[str, _Entry] = {}
         self._keys: set[tuple[str, int, int, str, str]] = set()
         self._jobs: dict[tuple[int, int], FanOut] = {}
+        self._held: dict[int, int] = {}
         self._closed = False
 
     async def position(self, partition: int) -> int:
@@ -113,6 +114,39 @@ class MemoryNotices:
             if entry.notice.registration == registration
         ]
 
+    async def hold(self, partition: int, upto_seq: int) -> int:
+        """Hold the notices of facts up to this one."""
+        self._check_open()
+        self._held[partition] = max(upto_seq, self._held.get(partition, 0))
+        theirs = [
+            entry
+            for entry in self._entries.values()
+            if entry.notice.partition == partition
+            and entry.notice.seq <= upto_seq
+            and entry.status in _OPEN
+            and not _is_held(entry)
+        ]
+        for entry in theirs:
+            _hold(entry)
+        return len(theirs)
+
+    async def release(self, *, send: bool) -> int:
+        """Let go what is held."""
+        self._check_open()
+        held = [entry for entry in self._entries.values() if _is_held(entry)]
+        for entry in held:
+            entry.fence += 1
+            if send:
+                entry.due_ms = entry.notice.created_ms
+            else:
+                entry.status = NoticeStatus.SUPPRESSED
+        return len(held)
+
+    async def held(self) -> int:
+        """How many are held."""
+        self._check_open()
+        return sum(map(_is_held, self._entries.values()))
+
     async def counts(self) -> dict[NoticeStatus, int]:
         """How many stand in each status."""
         self._check_open()
@@ -131,6 +165,8 @@ class MemoryNotices:
             return
         self._keys.add(key)
         self._entries[notice.id] = _Entry(notice, due_ms=notice.created_ms)
+        if notice.seq <= self._held.get(notice.partition, 0):
+            _hold(self._entries[notice.id])
 
     def _suppress(self, event: str, person: str) -> list[str]:
         theirs: list[str] = []
@@ -151,3 +187,12 @@ class MemoryNotices:
 
 def _is_due(entry: _Entry, now_ms: int) -> bool:
     return entry.due_ms is not None and entry.due_ms <= now_ms
+
+
+def _hold(entry: _Entry) -> None:
+    entry.status, entry.due_ms, entry.detail = NoticeStatus.UNKNOWN, None, HELD
+    entry.fence += 1
+
+
+def _is_held(entry: _Entry) -> bool:
+    return entry.status is NoticeStatus.UNKNOWN and entry.due_ms is None

@@ -18,8 +18,9 @@ from veltrix.adapters.sqlite.snapshots import Snapshots
 from veltrix.adapters.sqlite.writer import Forbidden, Writer
 from veltrix.domain import limits
 from veltrix.domain.event import Event
+from veltrix.domain.identifiers import first_offset
 from veltrix.domain.state import Needs
-from veltrix.ports.errors import Fenced, Mismatch, Unavailable
+from veltrix.ports.errors import Fenced, Mismatch, Rejected, Unavailable
 from veltrix.ports.ledger import Changes, Due, Head, Loaded, Term
 from veltrix.ports.log import LogIdentity
 from veltrix.ports.system import Clock
@@ -35,6 +36,26 @@ INSERT INTO partitions (partition, epoch, revision, owner, next_offset, log_time
                         relayed_seq, last_hash, topic_id, log_partitions)
 VALUES (?5, ?1, ?2, ?3, 0, 0, 1, 1, 0, '', ?6, ?4)
 RETURNING {HEAD_COLUMNS}
+"""
+_REBIND: Final = f"""
+UPDATE partitions SET epoch = ?1, revision = ?2, owner = ?3, log_partitions = ?4, topic_id = ?6,
+    last_hash = CASE WHEN topic_id = ?6 AND next_offset >= ?7 THEN last_hash ELSE '' END,
+    next_offset = CASE WHEN topic_id = ?6 AND next_offset >= ?7 THEN next_offset ELSE ?7 END
+WHERE partition = ?5
+  AND ((epoch, revision) < (?1, ?2) OR ((epoch, revision) = (?1, ?2) AND owner = ?3))
+  AND (topic_id = ?6 OR next_offset <= ?7)
+RETURNING {HEAD_COLUMNS}
+"""
+_BOUND_NEW: Final = _NEW.replace("?3, 0, 0, 1, 1, 0", "?3, ?7, 0, 1, 1, 0")
+# A file that an older program made has no such index.
+_BY_ERASURE: Final = """
+CREATE INDEX IF NOT EXISTS decisions_erasures ON decisions (id)
+WHERE kind = 'erase_person' AND outcome = 'accepted'
+"""
+_ERASURES: Final = """
+SELECT id, event, person FROM decisions
+WHERE kind = 'erase_person' AND outcome = 'accepted' AND id BETWEEN ? AND ? AND person IS NOT NULL
+ORDER BY id LIMIT ?
 """
 _RELAYED: Final = """
 UPDATE partitions SET relayed_seq = max(relayed_seq, ?) WHERE partition = ? AND epoch = ? AND revision = ?
@@ -68,6 +89,7 @@ class SqliteLedger(SqliteQueries):
         self._writer = None if database.read_only else Writer(database)
         self._written: dict[str, Event] = {}
         if self._writer is not None:
+            self._writer.connection.execute(_BY_ERASURE)
             batches.prepare(self._writer.connection)
 
     @classmethod
@@ -95,6 +117,21 @@ class SqliteLedger(SqliteQueries):
             row = connection.execute(_TAKE, values).fetchone()
             if row is None:
                 row = _take_new(connection, (*values, log.topic_id))
+        return head_of(row)
+
+    async def rebind(self, partition: int, term: Term, owner: str, log: LogIdentity) -> Head:
+        """Bind a partition to another log."""
+        first = first_offset(log.generation)
+        async with self._open_writer().transaction() as connection:
+            self._written.clear()
+            values = (term.epoch, term.revision, owner, log.partitions, partition, log.topic_id, first)
+            row = connection.execute(_REBIND, values).fetchone()
+            if row is None:
+                where = "SELECT next_offset, topic_id FROM partitions WHERE partition = ?"
+                standing = connection.execute(where, (partition,)).fetchone()
+                if standing is not None and standing[0] > first and standing[1] != log.topic_id:
+                    raise Rejected(f"partition {partition} stands at {standing[0]}, beyond {first}")
+                row = _take_new(connection, values, _BOUND_NEW)
         return head_of(row)
 
     async def load(self, partition: int, needs: Needs) -> Loaded:
@@ -149,6 +186,13 @@ class SqliteLedger(SqliteQueries):
             rows = connection.execute(_KEYS_OF, (person, event, before_offset)).fetchall()
         return list(dict.fromkeys(key_id for _, key_id in rows if key_id is not None))
 
+    async def erasures(self, partition: int, after_offset: int, limit: int) -> list[tuple[int, str, str]]:
+        """Accepted erasures, in order."""
+        first, last = key_of(partition, max(0, after_offset + 1)), key_of(partition, NUMBERS)
+        with self._snapshots.now() as connection:
+            rows = connection.execute(_ERASURES, (first, last, limit)).fetchall()
+        return [(key & NUMBERS, event, person) for key, event, person in rows]
+
     async def unused_keys(
         self, partition: int, after_offset: int, before_ms: int, limit: int
     ) -> list[tuple[int, str]]:
@@ -177,14 +221,16 @@ class SqliteLedger(SqliteQueries):
             del self._written[next(iter(self._written))]
 
 
-def _take_new(connection: sqlite3.Connection, values: tuple[object, ...]) -> tuple[object, ...]:
+def _take_new(
+    connection: sqlite3.Connection, values: tuple[object, ...], statement: str = _NEW
+) -> tuple[object, ...]:
     """The partition's first row, if there is none; else somebody else owns it."""
     owned = connection.execute(
         "SELECT owner, epoch, revision FROM partitions WHERE partition = ?", (values[4],)
     ).fetchone()
     if owned is not None:
         raise Fenced(f"partition {values[4]} is owned by {owned[0]} under term {owned[1:]}")
-    row: tuple[object, ...] = connection.execute(_NEW, values).fetchone()
+    row: tuple[object, ...] = connection.execute(statement, values).fetchone()
     return row
 
 

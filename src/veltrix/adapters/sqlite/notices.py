@@ -15,7 +15,7 @@ from veltrix.adapters.sqlite.database import Database, Kind, Synchronous
 from veltrix.adapters.sqlite.snapshots import Snapshots
 from veltrix.adapters.sqlite.writer import ROWS_MAX, Writer, rows_statement
 from veltrix.ports.errors import Fenced
-from veltrix.ports.notices import Claimed, FanOut, Notice, NoticeStatus, Planned, Result
+from veltrix.ports.notices import HELD, Claimed, FanOut, Notice, NoticeStatus, Planned, Result
 
 _SCHEMA: Final = """
 CREATE TABLE positions (
@@ -61,6 +61,10 @@ CREATE TABLE jobs (
 ) STRICT;
 """
 KIND: Final = Kind("store of notices", 0x56_4C_54_03, 1, _SCHEMA, secure_delete=True)
+# Files that older programs made have no such table.
+_HOLDS: Final = (
+    "CREATE TABLE IF NOT EXISTS holds (partition INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT"
+)
 
 _NOTICE_COLUMNS: Final = (
     "id, organizer, event, partition, seq, kind, registration, recipient, channel, key_id, created_ms, trace"
@@ -68,6 +72,17 @@ _NOTICE_COLUMNS: Final = (
 _ADD: Final = f"""
 INSERT INTO notices ({_NOTICE_COLUMNS}, due_ms)
 """
+_ADD_HELD: Final = f"""
+INSERT INTO notices ({_NOTICE_COLUMNS}, status, detail) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'unknown', ?
+WHERE true ON CONFLICT DO NOTHING
+"""
+_HOLD: Final = """
+UPDATE notices SET status = 'unknown', due_ms = NULL, detail = ?, fence = fence + 1
+WHERE partition = ? AND seq <= ? AND status = ? AND due_ms IS NOT NULL
+"""
+_IS_HELD: Final = "status = 'unknown' AND due_ms IS NULL"
+_SEND_HELD: Final = f"UPDATE notices SET due_ms = created_ms, fence = fence + 1 WHERE {_IS_HELD}"
+_DROP_HELD: Final = f"UPDATE notices SET status = 'suppressed', fence = fence + 1 WHERE {_IS_HELD}"
 _KEEP: Final = "ON CONFLICT DO NOTHING"
 _ADD_JOB: Final = """
 INSERT INTO jobs (partition, seq, organizer, event, kind, after_arrival, trace) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -109,6 +124,8 @@ class SqliteNotices:
         self._snapshots = Snapshots(database)
         self._writer = Writer(database)
         self._counts: Counter[str] | None = None
+        self._writer.connection.execute(_HOLDS)
+        self._holds: dict[int, int] = dict(self._writer.connection.execute("SELECT * FROM holds"))
 
     @classmethod
     async def open(cls, path: str | os.PathLike[str], *, synchronous: Synchronous = "FULL") -> SqliteNotices:
@@ -220,6 +237,38 @@ class SqliteNotices:
             for status, attempts, detail, *fields in rows
         ]
 
+    async def hold(self, partition: int, upto_seq: int) -> int:
+        """Hold the notices of facts up to this one."""
+        moved: Counter[str] = Counter()
+        total = 0
+        upto_seq = max(upto_seq, self._holds.get(partition, 0))
+        async with self._writer.transaction() as connection:
+            counts, self._counts = self._counts, None
+            connection.execute("INSERT OR REPLACE INTO holds VALUES (?, ?)", (partition, upto_seq))
+            for status in sorted(_OPEN):
+                held = connection.execute(_HOLD, (HELD, partition, upto_seq, status)).rowcount
+                moved[status] -= held
+                moved["unknown"] += held
+                total += held
+        self._holds[partition] = upto_seq
+        self._count(counts, moved)
+        return total
+
+    async def release(self, *, send: bool) -> int:
+        """Let go what is held."""
+        async with self._writer.transaction() as connection:
+            counts, self._counts = self._counts, None
+            released = connection.execute(_SEND_HELD if send else _DROP_HELD).rowcount
+        self._count(counts, Counter() if send else Counter(unknown=-released, suppressed=released))
+        return released
+
+    async def held(self) -> int:
+        """How many are held."""
+        with self._snapshots.now() as connection:
+            row = connection.execute(f"SELECT count(*) FROM notices WHERE {_IS_HELD}").fetchone()
+        held: int = row[0]
+        return held
+
     async def counts(self) -> dict[NoticeStatus, int]:
         """How many stand in each status."""
         with self._snapshots.now() as connection:
@@ -241,9 +290,13 @@ class SqliteNotices:
 
     def _add(self, notices: Iterable[Notice], moved: Counter[str], *, at_once: bool = False) -> None:
         """Insert them, with the COMMIT or at once; those that exist already are kept as they are."""
-        rows = _rows(notices)
+        notices = list(notices)
+        rows = _rows(each for each in notices if each.seq > self._holds.get(each.partition, 0))
+        held = _rows(each for each in notices if each.seq <= self._holds.get(each.partition, 0))
 
         def insert(connection: sqlite3.Connection) -> None:
+            for row in held:
+                moved["unknown"] += connection.execute(_ADD_HELD, (*row[:-1], HELD)).rowcount
             for start in range(0, len(rows), ROWS_MAX):
                 part = rows[start : start + ROWS_MAX]
                 moved["pending"] += connection.execute(*rows_statement(_ADD, part, _KEEP)).rowcount
