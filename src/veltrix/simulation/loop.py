@@ -1,0 +1,342 @@
+"""An event loop of its own: virtual time, a seeded order of hosts, and hosts that crash and pause.
+
+Every callback belongs to the life of a host, which it inherits by its context. Callbacks of one life run in
+the order in which they were scheduled, as asyncio promises; which life goes next is drawn. Time passes only
+when no life has anything to do. A crash ends a life: nothing of it ever runs again, no `finally` either.
+What the real world would answer (threads, sockets, processes) is an error here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import sys
+import weakref
+from asyncio import events
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import contextmanager, suppress
+from contextvars import Context, ContextVar, copy_context
+from itertools import count
+from random import Random
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+
+T = TypeVar("T")
+
+STILL_MAX: Final = 100_000
+"""Steps at one instant; past them something goes in a circle."""
+
+
+class Forbidden(Exception):
+    """Simulated code reached for the real world: a thread, a socket, a process."""
+
+
+class Stalled(Exception):
+    """The simulation cannot go on: nobody has anything to do, time is over, or it goes in a circle."""
+
+
+LIFE: ContextVar[Life] = ContextVar("LIFE")
+
+
+class Life:
+    """One life of a host, from its start to its crash."""
+
+    def __init__(self, host: str, number: int) -> None:
+        self.host = host
+        self.number = number
+        self.ended = False
+        self.paused = False
+        self.step_s = 0.0
+        """Virtual time that one callback takes; above zero the host is slow."""
+        self.ready: deque[_Handle] = deque()
+        self.resting = False
+        self.tasks_kept = 0
+        self.context = Context()
+        self.context.run(LIFE.set, self)
+
+    def __repr__(self) -> str:
+        return f"{self.host}#{self.number}"
+
+
+class _Handle(asyncio.Handle):
+    """A callback, and whose it is."""
+
+    __slots__ = ("life",)
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: SimulatedLoop,
+        context: Context | None,
+    ) -> None:
+        context = copy_context() if context is None else context
+        super().__init__(callback, args, loop, context)
+        self.life = context.get(LIFE, loop.outside)
+
+
+class _Timer(asyncio.TimerHandle):
+    """A callback at a time."""
+
+    __slots__ = ("life",)
+
+    def __init__(
+        self,
+        when_s: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: SimulatedLoop,
+        context: Context | None,
+    ) -> None:
+        context = copy_context() if context is None else context
+        super().__init__(when_s, callback, args, loop, context)
+        self.life = context.get(LIFE, loop.outside)
+
+
+# To a type checker asyncio's loop is abstract in forty methods, most of them sockets: none exists here.
+_EventLoop: Any = Any if TYPE_CHECKING else asyncio.AbstractEventLoop
+
+
+class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
+    """The loop. `outside` is the life of what watches: the nemesis, the checkers, the test itself."""
+
+    def __init__(self, random: Random) -> None:
+        self.outside = Life("outside", 0)
+        self.steps = 0
+        self.defects: list[str] = []
+        self._random = random
+        self._now_s = 0.0
+        self._numbers = count()
+        self._timers: list[tuple[float, int, _Timer]] = []
+        self._awake: list[Life] = []
+        self._lives: dict[str, int] = {}
+        self._tasks: dict[Life, list[asyncio.Task[Any]]] = {}
+        self._generators: weakref.WeakKeyDictionary[Any, Life] = weakref.WeakKeyDictionary()
+        self._graves: list[object] = []
+        self._over = False
+
+    # -- hosts -----------------------------------------------------------------------------------
+
+    def begin(self, host: str) -> Life:
+        """A new life of a host."""
+        number = self._lives[host] = self._lives.get(host, 0) + 1
+        return Life(host, number)
+
+    def spawn(self, life: Life, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run a coroutine as part of a life."""
+        context = copy_context()
+        context.run(LIFE.set, life)
+        return self.create_task(coroutine, context=context)
+
+    def later(self, life: Life, delay_s: float, callback: Callable[..., object], *args: Any) -> None:
+        """Call something on behalf of a life, whoever asks: a message that is on its way arrives."""
+        self.call_later(delay_s, callback, *args, context=life.context)
+
+    def crash(self, life: Life) -> None:
+        """End a life between two of its callbacks: from now on it never was."""
+        life.ended = True
+        self._graves.extend(life.ready)
+        life.ready.clear()
+        self._sleep(life)
+        self._graves.extend(self._tasks.pop(life, ()))
+
+    def pause(self, life: Life) -> None:
+        """Stop a life where it is (SIGSTOP); its timers go on and wait for it."""
+        life.paused = True
+        self._sleep(life)
+
+    def resume(self, life: Life) -> None:
+        """Let a paused life go on."""
+        life.paused = False
+        self._wake(life)
+
+    # -- running ---------------------------------------------------------------------------------
+
+    def run(self, main: Coroutine[Any, Any, T], most_s: float = 86_400.0) -> T:
+        """Run until `main`, which belongs to `outside`, is done; `Stalled` when `most_s` pass before."""
+        with self._running():
+            task = self.spawn(self.outside, main)
+            still, last_s = 0, self._now_s + most_s
+            while not task.done():
+                before_s = self._now_s
+                self._advance(last_s)
+                self._step()
+                still = still + 1 if self._now_s == before_s else 0
+                if still > STILL_MAX:
+                    raise Stalled(f"{STILL_MAX} steps at {self._now_s:.6f} s: something goes in a circle")
+            return task.result()
+
+    def bury(self) -> None:
+        """End the simulation. `finally` blocks of what crashed run now, when they have no effect any more."""
+        self._over = True
+        waiting = [grave for grave in self._graves if isinstance(grave, asyncio.Task)]
+        waiting += [task for tasks in self._tasks.values() for task in tasks]
+        for task in waiting:
+            if not task.done():
+                task._log_destroy_pending = False  # type: ignore[attr-defined]  # as asyncio.gather does
+                with suppress(BaseException):  # a `finally` that awaits or asks for its loop finds neither
+                    task.get_coro().close()
+        self._tasks.clear()
+        self._graves.clear()
+        self._timers.clear()
+        self._awake.clear()
+
+    def _advance(self, most_s: float) -> None:
+        """Let time pass until somebody has something to do."""
+        while not self._awake:
+            self._drop_dead_timers()
+            if not self._timers:
+                raise Stalled(f"at {self._now_s:.6f} s nobody has anything left to do")
+            self._now_s = max(self._now_s, self._timers[0][0])
+            if self._now_s > most_s:
+                raise Stalled(f"not done at {most_s:.0f} simulated seconds")
+            while self._timers and self._timers[0][0] <= self._now_s:
+                _, _, timer = heapq.heappop(self._timers)
+                if not timer.cancelled() and not timer.life.ended:
+                    self._enqueue(timer.life, timer)
+
+    def _drop_dead_timers(self) -> None:
+        while self._timers and (self._timers[0][2].cancelled() or self._timers[0][2].life.ended):
+            heapq.heappop(self._timers)
+
+    def _step(self) -> None:
+        """One callback of a life that is drawn."""
+        lives = self._awake
+        life = lives[0] if len(lives) == 1 else lives[int(self._random.random() * len(lives))]
+        handle = life.ready.popleft()
+        if not life.ready or life.step_s:
+            self._sleep(life)
+        if handle.cancelled():
+            self._wake(life)
+            return
+        self.steps += 1
+        if life.step_s:
+            life.resting = True
+            self._at(self._now_s + life.step_s, self._rested, (life,))
+        handle._run()
+
+    def _rested(self, life: Life) -> None:
+        life.resting = False
+        self._wake(life)
+
+    def _at(self, when_s: float, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        """A timer of the loop's own, which no host's fate touches."""
+        timer = _Timer(when_s, callback, args, self, self.outside.context)
+        heapq.heappush(self._timers, (when_s, next(self._numbers), timer))
+
+    def _enqueue(self, life: Life, handle: Any) -> None:
+        if life.ended or self._over:
+            self._graves.append(handle)
+            return
+        life.ready.append(handle)
+        if len(life.ready) == 1:
+            self._wake(life)
+
+    def _wake(self, life: Life) -> None:
+        if life.ready and not life.paused and not life.resting and not life.ended and life not in self._awake:
+            self._awake.append(life)
+
+    def _sleep(self, life: Life) -> None:
+        if life in self._awake:
+            self._awake.remove(life)
+
+    @contextmanager
+    def _running(self) -> Generator[None]:
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(firstiter=self._generator_begins, finalizer=self._generator_ends)
+        events._set_running_loop(self)
+        try:
+            yield
+        finally:
+            events._set_running_loop(None)
+            sys.set_asyncgen_hooks(*hooks)
+
+    def _generator_begins(self, generator: AsyncGenerator[Any, Any]) -> None:
+        self._generators[generator] = LIFE.get(self.outside)
+
+    def _generator_ends(self, generator: AsyncGenerator[Any, Any]) -> None:
+        life = self._generators.get(generator, self.outside)
+        if life.ended or self._over:
+            self._graves.append(generator)
+        else:
+            _ = self.spawn(life, _closing(generator))
+
+    # -- what asyncio asks of a loop -------------------------------------------------------------
+
+    def time(self) -> float:
+        """Virtual seconds since the simulation began."""
+        return self._now_s
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Run it as soon as its host's turn comes."""
+        handle = _Handle(callback, args, self, context)
+        self._enqueue(handle.life, handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Run it after so many virtual seconds."""
+        return self.call_at(self._now_s + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Run it at a virtual time."""
+        timer = _Timer(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, next(self._numbers), timer))
+        return timer
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """A future of this loop."""
+        return asyncio.Future(loop=self)
+
+    def create_task(
+        self, coro: Any, *, name: str | None = None, context: Context | None = None
+    ) -> asyncio.Task[Any]:
+        """A task; it belongs to the life of who makes it."""
+        life = (copy_context() if context is None else context).get(LIFE, self.outside)
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
+        # Who waits is kept alive, or garbage collection would run its `finally` after a crash.
+        tasks = self._tasks.setdefault(life, [])
+        tasks.append(task)
+        if len(tasks) > 2 * life.tasks_kept + 64:
+            tasks[:] = [each for each in tasks if not each.done()]
+            life.tasks_kept = len(tasks)
+        return task
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """An exception that nobody handles is a defect of the simulated code, and kept."""
+        error = context.get("exception")
+        said = f"{context.get('message', '')}: {type(error).__name__}: {error}"
+        if not self._over:
+            self.defects.append(said)
+
+    def get_debug(self) -> bool:
+        """No debug mode: it would look at the real clock."""
+        return False
+
+    def is_running(self) -> bool:
+        """Whether it is the running loop."""
+        return events._get_running_loop() is self
+
+    def is_closed(self) -> bool:
+        """Whether the simulation is over."""
+        return self._over
+
+    def _timer_handle_cancelled(self, _: asyncio.TimerHandle) -> None:
+        """asyncio tells; it is dropped when its time comes."""
+
+    def call_soon_threadsafe(self, *_: Any, **__: Any) -> NoReturn:
+        """There are no threads to call it."""
+        raise Forbidden("call_soon_threadsafe: simulated code has no threads")
+
+    def run_in_executor(self, *_: Any, **__: Any) -> NoReturn:
+        """There are no threads to run in."""
+        raise Forbidden("run_in_executor: simulated code has no threads")
+
+
+async def _closing(generator: AsyncGenerator[Any, Any]) -> None:
+    await generator.aclose()
