@@ -147,3 +147,12 @@ def configure(level: str, output_format: str, stream: TextIO, *, colours: bool |
     _State.sink = sink = pipeline(render, stream)
     _State.level = LEVELS[level]
     take_over_standard_library(_State.level, sink)
+
+
+def set_level(level: str) -> None:
+    """From now on, write lines of at least this level, where they go already."""
+    _State.level = LEVELS[level]
+    if _State.sink is not _to_standard_library:
+        from veltrix.observability.pipeline import take_over_standard_library
+
+        take_over_standard_library(_State.level, _State.sink)
