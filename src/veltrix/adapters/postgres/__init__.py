@@ -7,7 +7,7 @@ they need there is made by `create_roles` and `migrate`.
 from veltrix.adapters.postgres.access import PostgresAccess
 from veltrix.adapters.postgres.ledger import PostgresLedger
 from veltrix.adapters.postgres.meters import PostgresMeters
-from veltrix.adapters.postgres.migrate import migrate
+from veltrix.adapters.postgres.migrating import migrate
 from veltrix.adapters.postgres.notices import PostgresNotices
 from veltrix.adapters.postgres.roles import create_roles
 from veltrix.adapters.postgres.server import Postgres

@@ -57,6 +57,7 @@ def missing_steps(current: str | None, *, vault: bool) -> tuple[list[str], str]:
     """The steps from `current` (None: an empty database) to the newest, and their SQL."""
     from alembic import command
     from alembic.script import ScriptDirectory
+    from alembic.script.revision import RevisionError
     from alembic.util import CommandError
 
     written = io.StringIO()
@@ -67,7 +68,7 @@ def missing_steps(current: str | None, *, vault: bool) -> tuple[list[str], str]:
         return [], ""
     try:
         revisions = list(scripts.iterate_revisions(newest, current or "base"))
-    except CommandError:
+    except (CommandError, RevisionError):
         raise Mismatch(
             f"the database was brought to step {current!r}, which this version of Veltrix does not know; "
             "start the version that did it, or a newer one"
