@@ -27,6 +27,7 @@ class EtcdCluster:
     directory: Path
     stack: ExitStack
     extra: Sequence[str] = ()
+    ctl_extra: Sequence[str] = ()
     processes: dict[int, Running] = field(default_factory=dict)
     _starts: int = 0
 
@@ -39,20 +40,20 @@ class EtcdCluster:
         """Start members, on the data that they have."""
         for index in indexes or range(len(self.members)):
             command = start_command(self.tools, self.members[index], self.members, "veltrix-tests")
-            command = [argument.replace("http://", self._scheme) for argument in command]
+            command = [self._secured(argument) for argument in command]
             self._starts += 1
             log = self.directory / f"{index}.{self._starts}.log"
             self.processes[index] = self.stack.enter_context(running([*command, *self.extra], log))
 
-    @property
-    def _scheme(self) -> str:
-        return "https://" if self.extra else "http://"
+    def _secured(self, argument: str) -> str:
+        secured = self.extra and "client-urls" in argument
+        return argument.replace("http://", "https://") if secured else argument
 
     def ctl(self, *arguments: str, endpoint: int | None = None, check: bool = True) -> str:
-        """What etcdctl answers."""
+        """What etcdctl answers; as root where there are users."""
         chosen = self.endpoints if endpoint is None else (self.endpoints[endpoint],)
         done = subprocess.run(
-            ["etcdctl", f"--endpoints={','.join(chosen)}", *arguments],
+            ["etcdctl", f"--endpoints={','.join(chosen)}", *self.ctl_extra, *arguments],
             env=os.environ | {"ETCDCTL_API": "3"},
             capture_output=True,
             text=True,
