@@ -132,8 +132,7 @@ class KafkaFeed:
         if self._closed:
             raise Unavailable("the feed is closed")
         if self._client is None:
-            config = durable_producer(self._settings) | {"linger.ms": 0.1}  # a batch goes out as one
-            self._client = PolledProducer(config, _settle, self._replace)
+            self._client = PolledProducer(durable_producer(self._settings), _settle, self._replace)
         client = self._client
         progress = (NEXT_OFFSET, str(next_offset).encode())
         values: list[bytes | None] = [encode_fact(fact) for fact in facts] or [None]
