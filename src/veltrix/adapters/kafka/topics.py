@@ -24,7 +24,7 @@ from confluent_kafka.admin import (
 from veltrix.adapters.kafka.errors import error_of, unavailable
 from veltrix.adapters.kafka.settings import MESSAGE_MAX_BYTES, KafkaSettings, client
 from veltrix.domain import limits
-from veltrix.ports.errors import Mismatch
+from veltrix.ports.errors import Mismatch, Unavailable
 
 _ASK_S: Final = 10.0
 _OFFSETS_S: Final = 3.0
@@ -194,8 +194,13 @@ class Admin:
         spec = _END if end else _START
         wanted = {TopicPartition(name, partition): spec for partition in partitions}
         asked = self._admin.list_offsets(wanted, request_timeout=_OFFSETS_S)
-        what = f"{name} cannot be read"
-        return {at.partition: (await self._answer(what, answer)).offset for at, answer in asked.items()}
+        found: dict[int, int] = {}
+        for at, answer in asked.items():
+            offset = (await self._answer(f"{name} cannot be read", answer)).offset
+            if offset < 0:  # a question that timed out is answered so, and not with an error
+                raise Unavailable(f"no broker says how far partition {at.partition} of {name} reaches")
+            found[at.partition] = offset
+        return found
 
     async def topics(self, names: Iterable[str]) -> dict[str, Topic]:
         """Shape and settings of each."""
