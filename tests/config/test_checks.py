@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from veltrix.config import ConfigError, load
+from veltrix.config.loading import WITH_PASSWORDS
 from veltrix.config.model import SETTINGS, is_loopback
 from veltrix.config.reference import reference
 
@@ -162,8 +163,9 @@ def test_senders_that_pass_can_stand_in_mails(sender):
 
 def test_every_setting_is_used():
     """No setting is only talk: what puts the platform together, or the command line, reads each of them."""
-    used_here = {"http.public_url", "smtp.password_file"}  # by `Http.url` and by the reader itself
-    sources = [ROOT / "src/veltrix/bootstrap.py", *(ROOT / "src/veltrix/cli").glob("*.py")]
+    files = {f"{section}.password_file" for section in WITH_PASSWORDS}
+    used_here = {"http.public_url"} | files  # by `Http.url` and by the reader itself
+    sources = [path for room in ("bootstrap", "cli") for path in (ROOT / "src/veltrix" / room).glob("*.py")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     names = {setting.key: setting.attribute for setting in SETTINGS.values()}
     unused = {key for key, name in names.items() if not re.search(rf"\.{name}\b", text)}

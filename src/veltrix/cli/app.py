@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from veltrix.cli import auditing, clusters, configuring, keys, loading, serving
+from veltrix.cli import auditing, clusters, configuring, keys, loading, preparing, running, serving
 from veltrix.cli.exits import ExitCode, table
 from veltrix.cli.options import Json
 
@@ -22,11 +22,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("serve", short_help="Run the whole platform here until Ctrl-C.")(serving.serve)
+app.command("run", short_help="Run one service of a cluster as a process of its own.")(running.run)
 app.command("demo", short_help="Show the whole platform at work, with a crowd.")(loading.demo)
 app.command("load", short_help="Let a crowd register, and check every answer.")(loading.load)
 app.command("audit", short_help="Compare the ledger with a replay of the log.")(auditing.audit)
 app.add_typer(keys.app, name="key")
 app.add_typer(configuring.app, name="config")
+clusters.app.command("prepare")(preparing.prepare)
 app.add_typer(clusters.app, name="cluster")
 
 

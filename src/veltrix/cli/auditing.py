@@ -23,7 +23,7 @@ def audit(file: ConfigFile = None, data: DataDirectory = None, as_json: Json = F
     from veltrix.cli.failures import Failure
     from veltrix.cli.output import print_json
 
-    if not (config.data.directory / "log.db").is_file():
+    if not config.clustered and not (config.data.directory / "log.db").is_file():
         raise Failure(
             f"there is no data in {config.data.directory}",
             "name the data directory with --data, or the configuration that does with --config",
@@ -38,7 +38,8 @@ def audit(file: ConfigFile = None, data: DataDirectory = None, as_json: Json = F
         report = run_on_fast_loop(run(config, progress.reached))
     seconds = time.monotonic() - started_s
     if as_json:
-        print_json({**report.to_json(), "data": str(config.data.directory), "seconds": round(seconds, 3)})
+        where = ", ".join(config.postgres.hosts) if config.clustered else str(config.data.directory)
+        print_json({**report.to_json(), "data": where, "seconds": round(seconds, 3)})
     else:
         _print(report, seconds)
     raise typer.Exit(ExitCode.OK if report.passed else ExitCode.NEGATIVE)

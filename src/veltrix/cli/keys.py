@@ -93,13 +93,14 @@ def list_(file: ConfigFile = None, data: DataDirectory = None, as_json: Json = F
     async def read(access: Access) -> list[ApiKey]:
         return await access.keys()
 
-    keys = _with_access(config, read) if (config.data.directory / "access.db").exists() else []
+    keys = _with_access(config, read) if _is_there(config) else []
     if as_json:
         print_json([_shown(key) for key in keys])
         return
     if not keys:
         hint = "Make one: veltrix key create --organizer acme"
-        console().print(f"No keys in {config.data.directory}. {hint}", markup=False, soft_wrap=True)
+        where = "the cluster" if config.clustered else config.data.directory
+        console().print(f"No keys in {where}. {hint}", markup=False, soft_wrap=True)
         return
     from rich.table import Table
     from rich.text import Text
@@ -129,7 +130,7 @@ def revoke(
     async def remove(access: Access) -> bool:
         return await access.revoke(key)
 
-    revoked = (config.data.directory / "access.db").exists() and _with_access(config, remove)
+    revoked = _is_there(config) and _with_access(config, remove)
     if as_json:
         print_json({"id": key, "revoked": revoked})
     elif revoked:
@@ -150,6 +151,11 @@ def _shown(key: ApiKey) -> dict[str, Any]:
         "label": key.label,
         "created": datetime.fromtimestamp(key.created_ms / 1000, UTC).isoformat(timespec="seconds"),
     }
+
+
+def _is_there(config: Config) -> bool:
+    """Whether there is a store of keys; where there is none, looking must not make one."""
+    return config.clustered or (config.data.directory / "access.db").exists()
 
 
 def _with_access(config: Config, use: Callable[[Access], Awaitable[T]]) -> T:

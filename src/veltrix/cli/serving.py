@@ -42,10 +42,17 @@ def serve(file: ConfigFile = None, host: Host = None, port: Port = None, data: D
     """
     started_s = time.monotonic()
     loaded = configured(file, data=data, host=host, port=port)
+    from veltrix.cli.failures import Failure
     from veltrix.cli.output import console
     from veltrix.load.crowd import raise_file_limit
     from veltrix.observability.logging import configure, wants_json
 
+    if loaded.config.clustered:
+        raise Failure(
+            "the configuration names a cluster, and `veltrix serve` runs everything here on files of its own",
+            "run `veltrix run registration` and so on, or leave [kafka], [postgres] and [etcd] out",
+            ExitCode.USAGE,
+        )
     logging = loaded.config.logging
     colours = not console(stderr=True).no_color and sys.stderr.isatty()
     configure(logging.level, logging.format, sys.stderr, colours=colours)

@@ -3,6 +3,7 @@
 Defaults < a TOML file < `VELTRIX_…` variables < options of the command line. See docs/configuration.md.
 """
 
+from veltrix.config.engines import Etcd, Kafka, Operations, Postgres, Secrets
 from veltrix.config.kinds import Secret
 from veltrix.config.loading import Loaded, load, state_directory
 from veltrix.config.model import (
@@ -22,16 +23,21 @@ __all__ = [
     "Config",
     "ConfigError",
     "Data",
+    "Etcd",
     "Http",
     "Imports",
+    "Kafka",
     "Loaded",
     "Log",
     "Logging",
     "Notification",
+    "Operations",
     "Origin",
+    "Postgres",
     "Problem",
     "Processing",
     "Secret",
+    "Secrets",
     "Smtp",
     "Source",
     "load",

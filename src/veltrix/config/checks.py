@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from veltrix.config.engine_checks import ENGINE_CHECKS, engine_remarks
 from veltrix.config.model import SETTINGS, is_loopback
 from veltrix.config.sources import Origin, Problem, Source, shown
 
@@ -74,7 +75,7 @@ def _directories(values: Values) -> Iterator[tuple[tuple[str, ...], str, str]]:
         )
 
 
-CHECKS: tuple[Check, ...] = (_bounds, _mail, _directories)
+CHECKS: tuple[Check, ...] = (_bounds, _mail, _directories, *ENGINE_CHECKS)
 
 
 def contradictions(values: Values, origins: Mapping[str, Origin]) -> list[Problem]:
@@ -121,3 +122,4 @@ def remarks(values: Values) -> Iterator[str]:
             f"smtp.host is set, but notification.channel is {values['notification.channel']}: "
             "mails are written to files, not sent"
         )
+    yield from engine_remarks(values)

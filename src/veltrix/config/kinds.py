@@ -69,7 +69,8 @@ class Kind(Protocol):
         ...
 
 
-def _refuse_type(value: Any, wanted: str, example: str) -> Wrong:
+def refuse_type(value: Any, wanted: str, example: str) -> Wrong:
+    """A value of another type than the setting's."""
     given = type_names.get(type(value), f"a TOML {type(value).__name__}")
     return Wrong(f"is {given}, not {wanted}", f"write {example}")
 
@@ -96,7 +97,7 @@ class Text(_Plain):
     def parse(self, value: Any, base: Path) -> str:
         """Refuses empty text, control characters and what is far too long."""
         if not isinstance(value, str):
-            raise _refuse_type(value, "text", 'it between quotation marks: "…"')
+            raise refuse_type(value, "text", 'it between quotation marks: "…"')
         if not value.strip():
             raise Wrong("is empty", "give a value, or leave the setting out to get its default")
         if any(ord(character) < 32 or ord(character) == 127 for character in value):
@@ -136,7 +137,7 @@ class Integer:
     def parse(self, value: Any, base: Path) -> int:
         """Refuses everything but a whole number in the range."""
         if isinstance(value, bool) or not isinstance(value, int):
-            raise _refuse_type(value, "a whole number", f"a number from {self.least:,} to {self.most:,}")
+            raise refuse_type(value, "a whole number", f"a number from {self.least:,} to {self.most:,}")
         if not self.least <= value <= self.most:
             side = "small" if value < self.least else "large"
             raise Wrong(f"is too {side}", f"choose a number from {self.least:,} to {self.most:,}")
@@ -170,7 +171,7 @@ class Duration(_Plain):
         if isinstance(value, int | float) and not isinstance(value, bool):
             raise Wrong("has no unit", f'write it with one, for example "{value} s" or "{value} ms"')
         if not isinstance(value, str):
-            raise _refuse_type(value, "a duration", 'it like "250 ms", "5 s", "2 min" or "1 h"')
+            raise refuse_type(value, "a duration", 'it like "250 ms", "5 s", "2 min" or "1 h"')
         try:
             seconds = units.parse_duration_s(value)
         except units.WrongAmount as error:
@@ -202,7 +203,7 @@ class Size(_Plain):
         if isinstance(value, int | float) and not isinstance(value, bool):
             raise Wrong("has no unit", f'write it with one, for example "{value} KiB" or "{value} B"')
         if not isinstance(value, str):
-            raise _refuse_type(value, "a size", 'it like "64 KiB" or "1 MiB"')
+            raise refuse_type(value, "a size", 'it like "64 KiB" or "1 MiB"')
         try:
             size = units.parse_size_bytes(value)
         except units.WrongAmount as error:
@@ -245,7 +246,7 @@ class Flag:
     def parse(self, value: Any, base: Path) -> bool:
         """Refuses everything but a TOML boolean."""
         if not isinstance(value, bool):
-            raise _refuse_type(value, "a boolean", "true or false, without quotation marks")
+            raise refuse_type(value, "a boolean", "true or false, without quotation marks")
         return value
 
     def from_text(self, text: str) -> Any:
@@ -337,7 +338,7 @@ class Networks:
     def parse(self, value: Any, base: Path) -> tuple[str, ...]:
         """Refuses host bits, and networks that hold every address there is."""
         if not isinstance(value, list):
-            raise _refuse_type(value, "a list", self.remedy.removeprefix("write "))
+            raise refuse_type(value, "a list", self.remedy.removeprefix("write "))
         return tuple(str(self._network(item)) for item in value)
 
     def _network(self, item: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

@@ -24,6 +24,7 @@ from veltrix.config.sources import (
 )
 
 PASSWORD_FILE_MAX_BYTES: Final = 4_096
+WITH_PASSWORDS: Final = ("smtp", "kafka", "postgres", "etcd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,21 +121,27 @@ def _derive(values: dict[str, Any], origins: dict[str, Origin], environ: Mapping
         values["notification.spool_directory"] = values["data.directory"] / "spool"
     if values["smtp.port"] is None:
         values["smtp.port"] = SMTP_PORTS[values["smtp.security"]]
-    if values["smtp.password_file"] is not None:
-        problems += _read_password(values, origins)
+    if values["postgres.vault_hosts"] is None:
+        values["postgres.vault_hosts"] = values["postgres.hosts"]
+    if values["secrets.master_key_file"] is None:
+        values["secrets.master_key_file"] = values["data.directory"] / "master.key"
+    for section in WITH_PASSWORDS:
+        if values[f"{section}.password_file"] is not None:
+            problems += _read_password(section, values, origins)
     return problems
 
 
-def _read_password(values: dict[str, Any], origins: dict[str, Origin]) -> list[Problem]:
-    """Take the password from its file, unless another is given as well."""
-    path: Path = values["smtp.password_file"]
-    origin = origins["smtp.password_file"]
+def _read_password(section: str, values: dict[str, Any], origins: dict[str, Origin]) -> list[Problem]:
+    """Take the password of a section from its file, unless another is given as well."""
+    key, file_key = f"{section}.password", f"{section}.password_file"
+    path: Path = values[file_key]
+    origin = origins[file_key]
 
     def problem(message: str, remedy: str) -> list[Problem]:
-        return [Problem("smtp.password_file", shown(str(path)), str(origin), message, remedy)]
+        return [Problem(file_key, shown(str(path)), str(origin), message, remedy)]
 
-    if values["smtp.password"] is not None:
-        return problem(f"and smtp.password ({origins['smtp.password']}) are both given", "keep one of them")
+    if values[key] is not None:
+        return problem(f"and {key} ({origins[key]}) are both given", "keep one of them")
     try:
         with path.open(encoding="utf-8") as opened:
             text = opened.read(PASSWORD_FILE_MAX_BYTES + 1)
@@ -145,8 +152,8 @@ def _read_password(values: dict[str, Any], origins: dict[str, Origin]) -> list[P
     password = text.rstrip("\r\n")
     if not password or "\n" in password or len(password) > PASSWORD_FILE_MAX_BYTES:
         return problem("does not hold one line with a password", "write the password alone into it")
-    values["smtp.password"] = Secret(password)
-    origins["smtp.password"] = Origin(origin.source, str(path))
+    values[key] = Secret(password)
+    origins[key] = Origin(origin.source, str(path))
     return []
 
 

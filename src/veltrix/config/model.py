@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from veltrix.config.defining import setting
+from veltrix.config.engines import Etcd, Kafka, Operations, Postgres, Secrets
 from veltrix.config.kinds import (
     Choice,
     Duration,
@@ -30,11 +32,6 @@ FILE_VARIABLE: Final = "VELTRIX_CONFIG"
 # In the file an amount carries its unit; in the program its name does.
 UNIT_SUFFIXES: Final[dict[type, str]] = {Duration: "_s", Size: "_bytes"}
 SMTP_PORTS: Final = {"none": 25, "starttls": 587, "tls": 465}
-
-
-def setting(kind: Kind, default: Any, meaning: str, derived: str = "") -> Any:
-    """A field of a section. `derived` says in words what an unset value (None) becomes."""
-    return field(default=default, metadata={"kind": kind, "meaning": meaning, "derived": derived})
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +232,16 @@ class Config:
     smtp: Smtp
     imports: Imports
     logging: Logging
+    kafka: Kafka
+    postgres: Postgres
+    etcd: Etcd
+    operations: Operations
+    secrets: Secrets
+
+    @property
+    def clustered(self) -> bool:
+        """Whether the engines of a cluster are named; without them everything lives in `data.directory`."""
+        return bool(self.postgres.hosts)
 
 
 class Setting(NamedTuple):
@@ -268,6 +275,11 @@ SECTIONS: Final[dict[str, type]] = {
     "smtp": Smtp,
     "imports": Imports,
     "logging": Logging,
+    "kafka": Kafka,
+    "postgres": Postgres,
+    "etcd": Etcd,
+    "operations": Operations,
+    "secrets": Secrets,
 }
 
 

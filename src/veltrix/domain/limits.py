@@ -31,6 +31,7 @@ RATE_PER_ADDRESS_PER_S: Final = 10_000
 RATE_BURST_PER_ADDRESS: Final = 50_000
 RATE_ADDRESSES_MAX: Final = 100_000
 LISTEN_BACKLOG: Final = 16_384
+OPERATIONS_BACKLOG: Final = 128
 
 # -- the log -------------------------------------------------------------------------------------
 RECORD_MAX_BYTES: Final = 96 * 1024

@@ -202,6 +202,18 @@ OLDEST_PENDING = gauge(
 LOOP_LAG = histogram(
     "event_loop_lag_seconds", PROCESS, "How much later than asked the event loop came back, sampled."
 )
+CONNECT_SECONDS = histogram(
+    "postgres_connect_seconds",
+    PROCESS,
+    "How long a connection to PostgreSQL took, until it was found to lead to the primary.",
+)
+CONNECTS_FAILED = counter(
+    "postgres_connects_failed",
+    PROCESS,
+    "Connections to PostgreSQL that could not be made.",
+    ("why",),
+    ("timed_out", "refused"),
+)
 BUILD = gauge("build_info", PROCESS, "Always 1; its labels say what runs.", ("version", "python"))
 
 

@@ -67,6 +67,8 @@ class Metrics:
         self._notices = number(catalogue.NOTICES)
         self._oldest_pending = number(catalogue.OLDEST_PENDING).child()
         self._loop_lag = spread(catalogue.LOOP_LAG).child()
+        self._connect_seconds = spread(catalogue.CONNECT_SECONDS).child()
+        self._connects_failed = number(catalogue.CONNECTS_FAILED)
         number(catalogue.BUILD).child(version, platform.python_version()).set(1)
         self._readings: list[tuple[Number, Callable[[], float]]] = []
         self._answers: dict[tuple[str, str, int], tuple[Number, Spread]] = {}
@@ -177,6 +179,14 @@ class Metrics:
         """The event loop came back that much later than asked."""
         self._loop_lag.observe(seconds)
 
+    def connected(self, seconds: float) -> None:
+        """A connection to PostgreSQL was made, from the first packet until it was found to be of use."""
+        self._connect_seconds.observe(seconds)
+
+    def connection_failed(self, timed_out: bool) -> None:
+        """No connection to PostgreSQL could be made, or not in time."""
+        self._connects_failed.child("timed_out" if timed_out else "refused").add()
+
     def reads(self, name: str, read: Callable[[], float]) -> None:
         """Read a gauge of `gauge` anew for each page instead of being told: it is then never stale."""
         self._readings.append((self._gauges[name], read))
@@ -253,6 +263,12 @@ class NullMetrics:
         """Does nothing."""
 
     def loop_lag(self, seconds: float) -> None:
+        """Does nothing."""
+
+    def connected(self, seconds: float) -> None:
+        """Does nothing."""
+
+    def connection_failed(self, timed_out: bool) -> None:
         """Does nothing."""
 
     def reads(self, name: str, read: Callable[[], float]) -> None:

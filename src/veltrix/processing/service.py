@@ -38,7 +38,10 @@ class ProcessingMetrics(ProcessorMetrics, RelayMetrics, TickerMetrics, Protocol)
 
 @dataclass(slots=True)
 class ProcessingService:
-    """Decides every partition that it can get. `failed` names what an operator must repair."""
+    """Decides every partition that it can get. `failed` names what an operator must repair.
+
+    With `ticks` it also campaigns for the ticker, which may as well be a process of its own.
+    """
 
     log: Log
     ledger: Ledger
@@ -50,6 +53,7 @@ class ProcessingService:
     metrics: ProcessingMetrics
     batch_max: int = limits.READ_BATCH_MAX
     tick_interval_s: float = limits.TICK_INTERVAL_S
+    ticks: bool = True
     failed: dict[int, str] = field(default_factory=dict)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _processors: dict[int, Processor] = field(default_factory=dict)
@@ -58,9 +62,11 @@ class ProcessingService:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> None:
-        """Begin to campaign for every partition and for the ticker."""
+        """Begin to campaign for every partition, and for the ticker."""
         for partition in range(self.log.identity.partitions):
             self._tasks.append(asyncio.create_task(self._own(partition), name=f"partition/{partition}"))
+        if not self.ticks:
+            return
         self._ticker = Ticker(
             self.log,
             self.ledger,
@@ -84,6 +90,12 @@ class ProcessingService:
     def ready(self) -> bool:
         """Whether every partition is owned here; more processes share them, one process has them all."""
         return len(self._processors) == self.log.identity.partitions and not self.failed
+
+    @property
+    def campaigning(self) -> bool:
+        """Whether it wants every partition that it may decide; others may own them all."""
+        wanting = sum(not task.done() for task in self._tasks)
+        return wanting == self.log.identity.partitions - len(self.failed)
 
     async def stop(self) -> None:
         """Finish the batch at hand, publish its facts, and hand the partitions over; safe to call twice."""

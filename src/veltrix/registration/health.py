@@ -36,7 +36,7 @@ class Probes:
             "not_stopping": not self.stopping,
             "keys_reserved": self._core.reserve.ready,
             "partitions_sound": not self._core.settings.halted,
-        }
+        } | {name: check() for name, check in self._core.settings.ready_checks.items()}
         ready = all(checks.values())
         return json_answer(Health("ready" if ready else "not_ready", checks), 200 if ready else 503)
 

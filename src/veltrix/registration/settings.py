@@ -33,5 +33,7 @@ class Settings:
     stop_timeout_s: float = 15.0
     halted: Mapping[int, str] = field(default_factory=dict)
     """Partitions that an operator must repair before they are decided again, with the reason; may change."""
+    ready_checks: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+    """What else must hold for this process to be ready, by name."""
     metrics_page: Callable[[str], tuple[bytes, str]] | None = None
     """Gives body and content type of `/metrics` for an Accept header; without it there is no such page."""

@@ -1,0 +1,333 @@
+"""Each service as a process of its own, on Kafka, PostgreSQL and etcd. Any number of each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Protocol
+
+from starlette.types import ASGIApp
+
+from veltrix import __version__
+from veltrix.adapters.etcd import EtcdClient, EtcdCoordinator
+from veltrix.adapters.kafka import KafkaFeed, KafkaLog, KafkaReplies
+from veltrix.adapters.postgres import Postgres, PostgresAccess, PostgresLedger, PostgresNotices, PostgresVault
+from veltrix.adapters.system import SystemClock, SystemEntropy
+from veltrix.bootstrap.engines import (
+    REGISTRATION_ROLE,
+    EngineChecks,
+    Patience,
+    kafka_settings,
+    opened_etcd,
+    opened_log,
+    opened_postgres,
+    shared_signer,
+)
+from veltrix.bootstrap.mapping import channel_of, notification_settings, registration_settings
+from veltrix.bootstrap.operations import OperationsApp, Status
+from veltrix.bootstrap.replies import SlotReplies
+from veltrix.bootstrap.serving import listen_on, served, uncancel
+from veltrix.bootstrap.soundness import Soundness
+from veltrix.config import Config
+from veltrix.domain import limits
+from veltrix.notification.service import NotificationService
+from veltrix.observability.logging import get_logger
+from veltrix.observability.metrics import Metrics
+from veltrix.ports.errors import Unavailable
+from veltrix.processing.service import ProcessingService
+from veltrix.processing.ticker import Ticker
+from veltrix.registration.service import RegistrationService
+
+_log = get_logger("cluster")
+
+
+class Kind(StrEnum):
+    """The kinds of processes."""
+
+    REGISTRATION = "registration"
+    PROCESSING = "processing"
+    NOTIFICATION = "notification"
+    TICKER = "ticker"
+
+
+ROLES: Final = {
+    Kind.REGISTRATION: REGISTRATION_ROLE,
+    Kind.PROCESSING: "veltrix_processing",
+    Kind.TICKER: "veltrix_processing",
+    Kind.NOTIFICATION: "veltrix_notification",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a process that runs tells about itself. `watch` is where it answers /readyz and /metrics."""
+
+    kind: Kind
+    member: str
+    watch: str
+    url: str
+    engines: Mapping[str, str]
+
+
+class _Service(Protocol):
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+@dataclass(slots=True)
+class _Process:
+    """A service over its engines. `app` answers HTTP once it has started; `beside` runs with it."""
+
+    service: _Service
+    member: str
+    checks: dict[str, Callable[[], bool]]
+    app: ASGIApp | None = None
+    beside: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _TickerService:
+    """The ticker with a beginning and an end."""
+
+    ticker: Ticker
+    task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self.task = asyncio.create_task(self.ticker.run(), name="ticker")
+
+    async def stop(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+
+    def ticks(self) -> bool:
+        """Whether it ticks, or waits for its turn."""
+        return self.task is not None and not self.task.done()
+
+
+class _Opening:
+    """Opens the engines for one process; `stack` closes them, the last one first."""
+
+    def __init__(self, kind: Kind, config: Config, metrics: Metrics, stack: AsyncExitStack) -> None:
+        self.kind = kind
+        self.config = config
+        self.metrics = metrics
+        self.stack = stack
+        self.name = f"veltrix-{kind}"
+        self.clock = SystemClock()
+        self.entropy = SystemEntropy()
+        self.patience = Patience(self.clock, config.operations.start_wait_s)
+        self.settings = kafka_settings(config, self.name)
+
+    async def etcd(self) -> EtcdClient:
+        return await self.patience.get("etcd", lambda: opened_etcd(self.config, self.stack))
+
+    async def coordinator(self, etcd: EtcdClient) -> EtcdCoordinator:
+        group = self.kind.value
+        opened = await self.patience.get("etcd", lambda: EtcdCoordinator.open(etcd, group=group))
+        self.stack.push_async_callback(opened.close)
+        return opened
+
+    async def log(self, etcd: EtcdClient) -> KafkaLog:
+        return await self.patience.get("Kafka", lambda: opened_log(self.config, self.name, etcd, self.stack))
+
+    async def feed(self, *, listen: bool) -> KafkaFeed:
+        feed = await self.patience.get("Kafka", lambda: KafkaFeed.open(self.settings, listen=listen))
+        self.stack.push_async_callback(feed.close)
+        return feed
+
+    async def postgres(self, *, vault: bool = False) -> Postgres:
+        what = "PostgreSQL (vault)" if vault else "PostgreSQL"
+        return await self.patience.get(
+            what,
+            lambda: opened_postgres(
+                self.config, self.name, ROLES[self.kind], self.stack, vault=vault, meters=self.metrics
+            ),
+        )
+
+
+async def _registration(to: _Opening, port: int) -> _Process:
+    signer = shared_signer(to.config)
+    etcd = await to.etcd()
+    coordinator = await to.coordinator(etcd)
+    log = await to.log(etcd)
+    feed = await to.feed(listen=True)
+    replies = SlotReplies(to.settings, coordinator, to.config.kafka.reply_partitions)
+    to.stack.push_async_callback(replies.close)
+    await to.patience.get("a reply partition", lambda: replies.open(to.config.operations.start_wait_s))
+    postgres, vault = await to.postgres(), await to.postgres(vault=True)
+    ledger = PostgresLedger(postgres)
+    soundness = Soundness(log, ledger)
+    await soundness.check()
+    service = RegistrationService(
+        log=log,
+        queries=ledger,
+        vault=PostgresVault(vault),
+        feed=feed,
+        replies=replies,
+        access=PostgresAccess(postgres),
+        clock=to.clock,
+        entropy=to.entropy,
+        signer=signer,
+        settings=registration_settings(
+            to.config, port, to.metrics, soundness.halted, {"reply_slot_held": lambda: replies.held}
+        ),
+        meters=to.metrics,
+    )
+    core = service.core
+    to.metrics.reads("held_requests", lambda: core.desk.held)
+    to.metrics.reads("keys_reserved", lambda: len(core.reserve))
+    return _Process(service, coordinator.member, {}, service.app, [soundness.run])
+
+
+async def _processing(to: _Opening) -> _Process:
+    etcd = await to.etcd()
+    log = await to.log(etcd)
+    feed = await to.feed(listen=False)
+    replies = await to.patience.get("Kafka", lambda: KafkaReplies.open(to.settings, slot=None))
+    to.stack.push_async_callback(replies.close)
+    postgres, vault = await to.postgres(), await to.postgres(vault=True)
+    coordinator = await to.coordinator(etcd)  # last: who is a member is given partitions
+    service = ProcessingService(
+        log,
+        PostgresLedger(postgres),
+        feed,
+        replies,
+        PostgresVault(vault),
+        coordinator,
+        to.clock,
+        to.metrics,
+        to.config.processing.batch_max,
+        to.config.processing.tick_interval_s,
+        ticks=False,
+    )
+    checks = {"campaigning": lambda: service.campaigning, "partitions_sound": lambda: not service.failed}
+    return _with_engines(service, coordinator, log, postgres, checks)
+
+
+async def _ticker(to: _Opening) -> _Process:
+    etcd = await to.etcd()
+    log = await to.log(etcd)
+    postgres, vault = await to.postgres(), await to.postgres(vault=True)
+    coordinator = await to.coordinator(etcd)
+    ticker = Ticker(
+        log,
+        PostgresLedger(postgres),
+        PostgresVault(vault),
+        coordinator,
+        to.clock,
+        to.metrics,
+        to.config.processing.tick_interval_s,
+    )
+    service = _TickerService(ticker)
+    return _with_engines(service, coordinator, log, postgres, {"campaigning": service.ticks})
+
+
+async def _notification(to: _Opening) -> _Process:
+    signer = shared_signer(to.config)
+    feed = await to.feed(listen=True)
+    postgres, vault = await to.postgres(), await to.postgres(vault=True)
+    channel = channel_of(to.config)
+    to.stack.push_async_callback(channel.close)
+    service = NotificationService(
+        notices=PostgresNotices(postgres),
+        queries=PostgresLedger(postgres),
+        feed=feed,
+        vault=PostgresVault(vault),
+        channels=[channel],
+        clock=to.clock,
+        entropy=to.entropy,
+        settings=notification_settings(to.config, None, signer),
+        metrics=to.metrics,
+    )
+    answers = EngineChecks({"ledger": postgres.check})
+    checks = {"running": lambda: service.ready, "ledger_answers": lambda: answers.answers["ledger"]}
+    return _Process(service, postgres.session, checks, beside=[answers.run])
+
+
+def _with_engines(
+    service: _Service,
+    coordinator: EtcdCoordinator,
+    log: KafkaLog,
+    postgres: Postgres,
+    checks: dict[str, Callable[[], bool]],
+) -> _Process:
+    """A process that is ready while its engines answer, and it is sure of what it owns."""
+    answers = EngineChecks({"ledger": postgres.check, "log": lambda: log.bounds(0)})
+    checks = checks | {
+        "ledger_answers": lambda: answers.answers["ledger"],
+        "log_answers": lambda: answers.answers["log"],
+        "lease_held": lambda: not coordinator.unsure,
+    }
+    return _Process(service, coordinator.member, checks, beside=[answers.run])
+
+
+async def _opened(to: _Opening, port: int) -> _Process:
+    if to.kind is Kind.REGISTRATION:
+        return await _registration(to, port)
+    if to.kind is Kind.PROCESSING:
+        return await _processing(to)
+    if to.kind is Kind.NOTIFICATION:
+        return await _notification(to)
+    return await _ticker(to)
+
+
+async def run(kind: Kind, config: Config, *, ready: Callable[[Running], None] | None = None) -> None:
+    """Run a process of this kind until cancelled, then stop in order and return.
+
+    `ready` is called once it does its work. Engines that are not up yet are waited for; raises
+    `Unavailable` when they are not in time, `Mismatch` for what an operator must repair.
+    """
+    if not config.clustered:
+        raise Unavailable(
+            f"`veltrix run {kind}` needs a cluster, and the configuration names none; set "
+            "kafka.bootstrap_servers, postgres.hosts and etcd.endpoints, or run `veltrix serve`"
+        )
+    is_api = kind is Kind.REGISTRATION
+    section = config.http if is_api else config.operations
+    backlog = config.http.backlog if is_api else limits.OPERATIONS_BACKLOG
+    metrics, status = Metrics(__version__), Status()
+    app = OperationsApp(status, metrics)
+    with closing(
+        listen_on("http" if is_api else "operations", section.host, section.port, backlog)
+    ) as listener:
+        port = listener.getsockname()[1]
+        async with served(app, listener, backlog, metrics) as serving, AsyncExitStack() as stack:
+            process = await _opened(_Opening(kind, config, metrics, stack), port)
+            status.checks = process.checks
+            await process.service.start()
+            beside = [asyncio.ensure_future(run()) for run in process.beside]
+            app.app = process.app
+            status.started = True
+            try:
+                if ready is not None:
+                    ready(_running(kind, config, process, section.host, port))
+                await asyncio.shield(serving)
+            except asyncio.CancelledError:
+                uncancel()
+            finally:
+                status.stopping = True
+                await process.service.stop()
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
+
+
+def _running(kind: Kind, config: Config, process: _Process, host: str, port: int) -> Running:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compares only
+    watch = f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+    return Running(
+        kind,
+        process.member,
+        watch,
+        config.http.url(port) if kind is Kind.REGISTRATION else "",
+        {
+            "kafka": ", ".join(config.kafka.bootstrap_servers),
+            "postgres": ", ".join(config.postgres.hosts),
+            "etcd": ", ".join(config.etcd.endpoints),
+        },
+    )

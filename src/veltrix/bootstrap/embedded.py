@@ -1,0 +1,185 @@
+"""Everything in one process, on SQLite: what `veltrix serve` runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from veltrix import __version__
+from veltrix.adapters.master_key import derive, read_master_key
+from veltrix.adapters.memory import MemoryFeed, MemoryReplies
+from veltrix.adapters.sqlite import (
+    DataDirectoryLock,
+    SqliteAccess,
+    SqliteCoordinator,
+    SqliteLedger,
+    SqliteLog,
+    SqliteNotices,
+    SqliteVault,
+)
+from veltrix.adapters.system import SystemClock, SystemEntropy
+from veltrix.bootstrap.mapping import channel_of, courtesy, notification_settings, registration_settings
+from veltrix.bootstrap.serving import listen_on, served, uncancel
+from veltrix.config import Config
+from veltrix.domain.credentials import Signer
+from veltrix.notification.service import NotificationService
+from veltrix.observability.metrics import Metrics
+from veltrix.processing.service import ProcessingService
+from veltrix.registration.service import RegistrationService
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What a platform that serves tells about itself."""
+
+    url: str
+    local_url: str
+    data: Path
+    channel: str
+
+
+@dataclass(slots=True)
+class Platform:
+    """The three services over their adapters, in one process."""
+
+    registration: RegistrationService
+    processing: ProcessingService
+    notification: NotificationService
+    metrics: Metrics
+
+    async def start(self) -> None:
+        """Start from the back, so that whoever is asked first has somebody to ask."""
+        core = self.registration.core
+        self.metrics.reads("held_requests", lambda: core.desk.held)
+        self.metrics.reads("keys_reserved", lambda: len(core.reserve))
+        await self.notification.start()
+        await self.processing.start()
+        await self.registration.start()
+
+    async def stop(self) -> None:
+        """Stop from the front: answer who waits, decide what was accepted, deliver what is under way."""
+        await self.registration.stop()
+        await self.processing.drained()
+        await self.processing.stop()
+        await self.notification.stop()
+
+
+@dataclass(slots=True)
+class _Stores:
+    """The files of a data directory, open."""
+
+    log: SqliteLog
+    ledger: SqliteLedger
+    notices: SqliteNotices
+    vault: SqliteVault
+    access: SqliteAccess
+    coordinator: SqliteCoordinator
+
+    @classmethod
+    async def open(cls, stack: AsyncExitStack, config: Config, clock: SystemClock) -> _Stores:
+        """Open them all; `stack` closes them, the last one first."""
+        directory = config.data.directory
+        log = await SqliteLog.open(directory / "log.db", partitions=config.log.partitions, clock=clock)
+        stack.push_async_callback(log.close)
+        ledger = await SqliteLedger.open(directory / "ledger.db", clock=clock)
+        stack.push_async_callback(ledger.close)
+        notices = await SqliteNotices.open(directory / "notices.db")
+        stack.push_async_callback(notices.close)
+        vault = await SqliteVault.open(directory / "vault.db")
+        stack.push_async_callback(vault.close)
+        access = await SqliteAccess.open(directory / "access.db")
+        stack.push_async_callback(access.close)
+        coordinator = await SqliteCoordinator.open(directory / "coordinator.db")
+        stack.push_async_callback(coordinator.close)
+        return cls(log, ledger, notices, vault, access, coordinator)
+
+
+@asynccontextmanager
+async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
+    """The whole platform on the data directory of `config`, reached at `port`; closed at the end.
+
+    Raises `Mismatch` when the directory is in use or its files do not belong together.
+    """
+    directory = config.data.directory
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(DataDirectoryLock(directory))
+        signer = Signer(derive(read_master_key(config.secrets.master_key_file), "links"))
+        clock, entropy, metrics = SystemClock(), SystemEntropy(), Metrics(__version__)
+        stores = await _Stores.open(stack, config, clock)
+        channel = channel_of(config)
+        stack.push_async_callback(channel.close)
+        feed, replies = MemoryFeed(), MemoryReplies()
+        processing = ProcessingService(
+            stores.log,
+            stores.ledger,
+            feed,
+            replies,
+            stores.vault,
+            stores.coordinator,
+            clock,
+            metrics,
+            config.processing.batch_max,
+            config.processing.tick_interval_s,
+        )
+        registration = RegistrationService(
+            log=stores.log,
+            queries=stores.ledger,
+            vault=stores.vault,
+            feed=feed,
+            replies=replies,
+            access=stores.access,
+            clock=clock,
+            entropy=entropy,
+            signer=signer,
+            settings=registration_settings(config, port, metrics, processing.failed),
+            meters=metrics,
+        )
+        notification = NotificationService(
+            notices=stores.notices,
+            queries=stores.ledger,
+            feed=feed,
+            vault=stores.vault,
+            channels=[channel],
+            clock=clock,
+            entropy=entropy,
+            settings=notification_settings(config, port, signer),
+            courtesy=courtesy(clock),
+            metrics=metrics,
+        )
+        yield Platform(registration, processing, notification, metrics)
+
+
+async def serve(config: Config, *, ready: Callable[[Started], None] | None = None) -> None:
+    """Serve until cancelled, then stop in order and return. `ready` is called once requests are taken.
+
+    Raises `Unavailable` when the address cannot be listened on, and what `embedded` raises.
+    """
+    with closing(listen_on("http", config.http.host, config.http.port, config.http.backlog)) as listener:
+        port = listener.getsockname()[1]
+        async with embedded(config, port) as platform:
+            await platform.start()
+            try:
+                async with served(
+                    platform.registration.app, listener, config.http.backlog, platform.metrics
+                ) as serving:
+                    try:
+                        if ready is not None:
+                            ready(
+                                Started(
+                                    config.http.url(port),
+                                    config.http.local_url(port),
+                                    config.data.directory,
+                                    config.notification.channel,
+                                )
+                            )
+                        await asyncio.shield(serving)
+                    except asyncio.CancelledError:
+                        uncancel()
+                    finally:
+                        await platform.registration.stop()
+            finally:
+                await platform.stop()
