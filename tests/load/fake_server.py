@@ -280,7 +280,7 @@ class FakeServer:
             return 201, b"<html>", {}
         status, answer = self.post(path, headers, json.loads(body))
         if self.nth("undecided"):
-            location = f"/v1/decisions/d1{self.next_offset}"
+            location = f"/v1/decisions/d1{len(self.later)}"
             self.later[location] = (200 if status == 201 else status, answer)
             return 202, {"status": "undecided", "location": location}, {"Location": location}
         return status, answer, {}

@@ -14,7 +14,14 @@ from veltrix.cli.options import Json
 if TYPE_CHECKING:
     from veltrix.load.options import LoadOptions, Mix
 
-Url = Annotated[str, typer.Argument(metavar="URL", help="The platform, or an event (…/v1/events/evt_…).")]
+Urls = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="URL...",
+        help="The platform, or an event (…/v1/events/evt_…); of a cluster the URLs of all who answer.",
+        show_default=False,
+    ),
+]
 ApiKey = Annotated[str | None, Option(metavar="KEY", help="To publish the event and read the ledger.")]
 ApiKeyFile = Annotated[Path | None, Option(metavar="FILE", help="File with that key instead.")]
 Registrants = Annotated[int, Option("--registrants", "-n", metavar="N", min=1, help="How many people.")]
@@ -38,18 +45,36 @@ MixOf = Annotated[
     Option(
         "--mix",
         metavar="NAME=SHARE",
-        help="What people do besides: cancels, duplicates, retries, other_bodies or again, as a share "
-        "of them (0 to 1); or party_weights=60,25,10,5: the odds of 1, 2, 3 … seats. May be repeated.",
+        help="What people do besides: cancels, duplicates, retries, other_bodies, again or impatient, as a "
+        "share of them (0 to 1); or party_weights=60,25,10,5: the odds of 1, 2, 3 … seats. May be repeated.",
+    ),
+]
+Patience = Annotated[
+    float | None,
+    Option(
+        metavar="S",
+        min=0,
+        help="How long a person follows a 202, and repeats what was not answered under the same key at "
+        "another URL.  [default: 0; with several URLs 90]",
+    ),
+]
+Spools = Annotated[
+    list[Path] | None,
+    Option(
+        "--spool",
+        metavar="DIR",
+        help="Where mails go: check that everybody is told. May be repeated, one for each process.",
     ),
 ]
 SinglesOnly = Annotated[bool, Option("--singles-only", help="One request a person, one seat a request.")]
 People = Annotated[int, Option("--people", "-n", metavar="N", min=10, help="How many people.")]
+_PATIENCE_S = 90.0
 Keep = Annotated[bool, Option("--keep", help="Go on serving afterwards, until Ctrl-C.")]
 Tolerate = Annotated[bool, Option("--tolerate-unanswered", help="Unanswered requests do not fail the run.")]
 
 
 def load(  # noqa: PLR0913 - an argument an option
-    url: Url,
+    urls: Urls,
     *,
     api_key: ApiKey = None,
     api_key_file: ApiKeyFile = None,
@@ -61,6 +86,8 @@ def load(  # noqa: PLR0913 - an argument an option
     seed: Seed = 1,
     timeout: Timeout = 30.0,
     wait: Wait = 20,
+    patience: Patience = None,
+    spool: Spools = None,
     capacity: Capacity = 5_000,
     waitlist: Waitlist = 4_000,
     pools: Pools = 2,
@@ -78,7 +105,8 @@ def load(  # noqa: PLR0913 - an argument an option
     if api_key is not None and api_key_file is not None:
         raise typer.BadParameter("give --api-key or --api-key-file, not both")
     options = _options(
-        url=url,
+        url=urls[0],
+        also=tuple(urls[1:]),
         api_key=_key(api_key_file) if api_key_file else api_key,
         registrants=registrants,
         concurrency=concurrency,
@@ -88,6 +116,8 @@ def load(  # noqa: PLR0913 - an argument an option
         seed=seed,
         timeout_s=timeout,
         wait_s=wait,
+        patience_s=(_PATIENCE_S if len(urls) > 1 else 0.0) if patience is None else patience,
+        spools=tuple(spool or ()),
         capacity=capacity,
         waitlist=waitlist or None,
         pools=pools,

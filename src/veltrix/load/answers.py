@@ -50,17 +50,18 @@ _decoder = msgspec.json.Decoder(_Body)
 
 def link_in(request: Request) -> str | None:
     """The link of the registration that this request made; None when it made none."""
-    if request.status != 201:
+    status, body = request.final
+    if status not in (200, 201):
         return None
     try:
-        return _decoder.decode(request.body).link or None
+        return _decoder.decode(body).link or None
     except msgspec.DecodeError:
         return None
 
 
 def is_decided(request: Request) -> bool:
     """Whether the answer is a decision, so that its key is used for good."""
-    return read_answer(request.status, request.body)[0] in (Outcome.ACCEPTED, Outcome.REFUSED)
+    return read_answer(*request.final)[0] in (Outcome.ACCEPTED, Outcome.REFUSED)
 
 
 def location_in(request: Request) -> str:
@@ -117,7 +118,8 @@ def _attempt(number: int, request: Request) -> Attempt:
         outcome, answer, detail = read_answer(request.status, request.body)
     if outcome is Outcome.UNDECIDED and request.decided_status:
         later, answer, detail = read_answer(request.decided_status, request.decided_body)
-        outcome = Outcome.WRONG if later is Outcome.WRONG else outcome
+        followed = request.decided_ns is not None
+        outcome = later if followed or later is Outcome.WRONG else outcome
     return Attempt(
         number=number,
         person=request.person,
@@ -134,4 +136,7 @@ def _attempt(number: int, request: Request) -> Attempt:
         answer=answer,
         target=request.target if request.kind is Kind.CANCEL else "",
         detail=detail,
+        settled_ns=request.decided_ns,
+        tried=request.tried,
+        retried=request.retry is not None,
     )

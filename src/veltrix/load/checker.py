@@ -8,7 +8,7 @@ answered may or may not have happened.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -35,6 +35,17 @@ class Finding:
     check: str
     breaches: int
     examples: tuple[str, ...]
+
+    @classmethod
+    def of(cls, check: str, *texts: Iterable[str]) -> Finding:
+        """What these sentences say, the first few different ones as examples."""
+        breaches, examples = 0, []
+        for promise in texts:
+            counted = Counter(promise)
+            breaches += counted.total()
+            for text, count in islice(counted.items(), EXAMPLES_MAX):
+                examples.append(f"{text} (x{count:,})" if count > 1 else text)
+        return cls(check, breaches, tuple(examples))
 
 
 def oversold_in_ledger(history: History) -> Iterator[str]:
@@ -259,11 +270,11 @@ def decided_otherwise(history: History) -> Iterator[str]:
 
 
 def unanswered(history: History) -> Iterator[str]:
-    """Every request got its final decision, or the refusal that it had to get."""
+    """Every request got its final decision, or the refusal that it had to get; perhaps when repeated."""
     counts = Counter(
         f"{attempt.outcome}{': ' + attempt.detail if attempt.detail else ''}"
         for attempt in history.attempts
-        if attempt.outcome not in ANSWERED
+        if attempt.outcome not in ANSWERED and not attempt.retried
     )
     for what, count in counts.most_common():
         yield from (what for _ in range(count))
@@ -280,17 +291,9 @@ CHECKS: Final[dict[str, tuple[Callable[[History], Iterator[str]], ...]]] = {
 
 def check(history: History) -> tuple[Finding, ...]:
     """All checks; a finding for each, also where nothing was found."""
-    return tuple(_find(name, history) for name in CHECKS)
-
-
-def _find(name: str, history: History) -> Finding:
-    breaches, examples = 0, []
-    for promise in CHECKS[name]:
-        counted = Counter(promise(history))
-        breaches += counted.total()
-        for text, count in islice(counted.items(), EXAMPLES_MAX):
-            examples.append(f"{text} (x{count:,})" if count > 1 else text)
-    return Finding(name, breaches, tuple(examples))
+    return tuple(
+        Finding.of(name, *(promise(history) for promise in promises)) for name, promises in CHECKS.items()
+    )
 
 
 def _who(attempt: Attempt) -> str:

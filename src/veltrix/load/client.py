@@ -11,6 +11,7 @@ import socket
 import ssl
 import struct
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -20,6 +21,7 @@ import httptools
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 USER_AGENT: Final = "veltrix-load"
+_ASK_AGAIN_S: Final = 0.3
 
 
 class ClientError(Exception):
@@ -66,7 +68,7 @@ class Connection(asyncio.Protocol):
     whoever ended it. Header fields are kept as bytes and only parsed when somebody wants them.
     """
 
-    __slots__ = ("_chunks", "_parser", "_parts", "alive", "busy", "call", "done", "lost", "transport")
+    __slots__ = ("_chunks", "_parser", "_parts", "alive", "busy", "call", "done", "lost", "peer", "transport")
 
     def __init__(
         self,
@@ -78,6 +80,7 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.alive = False
         self.busy = False
+        self.peer: Target | None = None
         self.call: Any = None  # what the owner is about; the client does not look at it
         self._parts: list[bytes] = []
         self._chunks: list[bytes] = []
@@ -164,6 +167,7 @@ class Connection(asyncio.Protocol):
 
 async def open_connection(target: Target, connection: Connection) -> Connection:
     """Connect it, with TLS where the target wants it; raises `OSError`."""
+    connection.peer = target
     context = ssl.create_default_context() if target.scheme == "https" else None
     loop = asyncio.get_running_loop()
     await loop.create_connection(lambda: connection, target.host, target.port, ssl=context)
@@ -191,19 +195,49 @@ class Response:
 
 
 class Asker:
-    """Asks one thing after another, for whatever is not the load itself: setting up, exporting, waiting."""
+    """Asks one thing after another, for whatever is not the load itself: setting up, exporting, waiting.
 
-    def __init__(self, target: Target, api_key: str | None = None, timeout_s: float = 60.0) -> None:
+    With `also`, further URLs of the same platform, it asks the next one when the one before does not
+    answer, for `patience_s`: what it asks must bear repetition (GET, or under an Idempotency-Key).
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        api_key: str | None = None,
+        timeout_s: float = 60.0,
+        also: tuple[Target, ...] = (),
+        patience_s: float = 0.0,
+    ) -> None:
         self.target = target
         self.api_key = api_key
         self.timeout_s = timeout_s
+        self._patience_s = patience_s
+        self._turns = deque((target, *also))
         self._connection: Connection | None = None
         self._answer: asyncio.Future[Response] | None = None
 
     async def ask(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Response:
-        """One request and its answer; raises `ClientError` when there is none. Never repeats by itself."""
+        """One request and its answer; raises `ClientError` when there is none."""
+        deadline_s = time.monotonic() + self._patience_s
+        while True:
+            try:
+                answer = await self._ask_once(method, path, body, headers)
+                if answer.status != 503 or time.monotonic() > deadline_s:
+                    return answer
+            except ClientError:
+                if time.monotonic() > deadline_s:
+                    raise
+            await self.close()
+            self._turns.rotate(-1)
+            self.target = self._turns[0]
+            await asyncio.sleep(_ASK_AGAIN_S)
+
+    async def _ask_once(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str] | None
+    ) -> Response:
         fields = dict(headers or {})
         if body is not None:
             fields.setdefault("Content-Type", "application/json")
@@ -231,8 +265,9 @@ class Asker:
     async def _open(self) -> Connection:
         if self._connection is None or not self._connection.alive:
             try:
-                self._connection = await open_connection(self.target, Connection(self._done))
-            except OSError as error:
+                async with asyncio.timeout(self.timeout_s):
+                    self._connection = await open_connection(self.target, Connection(self._done))
+            except OSError as error:  # a time-out is one, too
                 raise ClientError(f"no server at {self.target.base}: {error}") from None
         return self._connection
 

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from rich.console import Console
 
 from veltrix.load.answers import attempts_of, location_in
-from veltrix.load.checker import check
+from veltrix.load.checker import Finding, check
 from veltrix.load.client import Asker, ClientError, Connection, Target
 from veltrix.load.crowd import (
     OPEN_FILE_LIMIT,
@@ -25,7 +25,9 @@ from veltrix.load.crowd import (
 )
 from veltrix.load.figures import figures_of
 from veltrix.load.history import History, PoolRow, Row
+from veltrix.load.mailbox import wait_until_told
 from veltrix.load.options import LoadOptions
+from veltrix.load.patience import Patience
 from veltrix.load.plan import Planner, Script, draw_schedule
 from veltrix.load.report import EXIT_UNUSABLE, LoadReport, as_json, print_report
 from veltrix.load.run import Runner, quiet_collector
@@ -37,6 +39,7 @@ _TAG_BYTES: Final = 3
 _ASKING_AGAIN: Final = 50
 _SETTLE_TRIES: Final = 50
 _SETTLE_PAUSE_S: Final = 0.1
+_WAIT_S: Final = 20
 
 
 def run_load(options: LoadOptions, console: Console) -> int:
@@ -75,11 +78,12 @@ async def execute(options: LoadOptions, watcher: Watcher | None = None) -> LoadR
     """Run it on the running loop; raises `ClientError` when it cannot be run at all."""
     watcher = watcher or Unwatched()
     target = Target.of(options.url)
+    targets = [target, *(Target.of(url) for url in options.also)]
     tag = options.run_tag or secrets.token_hex(_TAG_BYTES)
-    asker = Asker(target, options.api_key, options.timeout_s)
+    asker = Asker(target, options.api_key, options.timeout_s, tuple(targets[1:]), options.patience_s)
     try:
         venue = await _venue(options, target, asker, tag)
-        run = await _run(options, target, venue, tag, watcher)
+        run = await _run(options, targets, venue, tag, watcher)
         ledger, pools = await _read_back(options, asker, venue, run.scripts, watcher)
     finally:
         await asker.close()
@@ -88,6 +92,9 @@ async def execute(options: LoadOptions, watcher: Watcher | None = None) -> LoadR
     watcher.reached(2)
     findings = check(history)
     watcher.reached(3)
+    if options.spools:
+        untold = await wait_until_told(history, options.spools, watcher, options.telling_s)
+        findings = (*findings, Finding.of("untold", untold))
     return LoadReport(
         options=options,
         base_url=target.base,
@@ -97,6 +104,8 @@ async def execute(options: LoadOptions, watcher: Watcher | None = None) -> LoadR
         connections=run.connections,
         connecting_s=run.connecting_s,
         reopened=run.reopened,
+        repeated=run.repeated,
+        followed=run.followed,
         cpu_us_per_request=run.cpu_s / max(1, len(attempts)) * 1e6,
         reduced=run.reduced,
         began_unix_s=time.time() - (time.monotonic_ns() - attempts[0].sent_ns) / 1e9 if attempts else 0.0,
@@ -126,24 +135,24 @@ class _Run:
         self.scripts = scripts
         self.connections = 0
         self.connecting_s = 0.0
-        self.reopened = 0
+        self.reopened = self.repeated = self.followed = 0
         self.cpu_s = 0.0
         self.reduced = ""
 
 
-async def _run(options: LoadOptions, target: Target, venue: Venue, tag: str, watcher: Watcher) -> _Run:
+async def _run(options: LoadOptions, targets: list[Target], venue: Venue, tag: str, watcher: Watcher) -> _Run:
     """Plan, connect, and only then let the clock start."""
     people, schedule = options.registrants, None
     if options.rate_per_s is not None:
         schedule = draw_schedule(options.rate_per_s, options.duration_s, options.gaps, options.seed)
         people = len(schedule)
-    run = _Run(Planner(options, venue, target, tag).scripts(people))
+    run = _Run(Planner(options, venue, targets[0], tag).scripts(people))
     wanted = min(options.connections or options.registrants, options.registrants)
     spares = _spares(run.scripts, wanted, options)
     allowed = connections_allowed(wanted + spares, raise_file_limit())
     watcher.phase("connecting", allowed)
     started_s = time.monotonic()
-    crowd = await gather_crowd(target, allowed, lambda: Connection(lambda *answer: None), watcher.reached)
+    crowd = await gather_crowd(targets, allowed, lambda: Connection(lambda *answer: None), watcher.reached)
     run.connecting_s = time.monotonic() - started_s
     if len(crowd.connections) < wanted + spares:
         spares = spares * len(crowd.connections) // (wanted + spares)
@@ -153,7 +162,7 @@ async def _run(options: LoadOptions, target: Target, venue: Venue, tag: str, wat
         run.reduced = f"{wanted:,}, {crowd.stopped_by or OPEN_FILE_LIMIT}"
     run.connections = len(crowd.connections)
     try:
-        await _clocked(options, target, run, crowd, spares, schedule, watcher)
+        await _clocked(options, run, crowd, spares, schedule, watcher)
     finally:
         disperse(crowd)
     return run
@@ -167,14 +176,15 @@ def _spares(scripts: list[Script], connections: int, options: LoadOptions) -> in
 
 async def _clocked(
     options: LoadOptions,
-    target: Target,
     run: _Run,
     crowd: Crowd,
     spares: int,
     schedule: list[int] | None,
     watcher: Watcher,
 ) -> None:
-    runner = Runner(target, run.scripts, crowd.connections, spares, options.timeout_s)
+    wait_s = _WAIT_S if options.wait_s is None else options.wait_s
+    patience = Patience(crowd.targets[0], options.patience_s, wait_s)
+    runner = Runner(crowd.targets, run.scripts, crowd.connections, spares, options.timeout_s, patience)
     watcher.phase("registering", len(run.scripts))
     watching = asyncio.create_task(_watch(runner, watcher))
     try:
@@ -190,7 +200,8 @@ async def _clocked(
         for connection in runner.connections():
             connection.lost = None
             connection.abort()
-    run.reopened = runner.counts.reopened
+    counts = runner.counts
+    run.reopened, run.repeated, run.followed = counts.reopened, counts.repeated, counts.followed
     watcher.reached(runner.counts.people_done)
 
 
@@ -222,7 +233,8 @@ async def _read_back(
 
 async def _ask_again(options: LoadOptions, target: Target, scripts: list[Script]) -> None:
     """For whoever got a 202: ask its location until the decision is there, a bounded number at a time."""
-    undecided = iter([each for script in scripts for each in script.requests() if each.status == 202])
+    requests = [each for script in scripts for each in script.requests()]
+    undecided = iter([each for each in requests if each.status == 202 and not each.decided_status])
     deadline_s = time.monotonic() + options.timeout_s
 
     async def ask_some() -> None:

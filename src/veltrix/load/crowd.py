@@ -51,33 +51,36 @@ def connections_allowed(wanted: int, file_limit: int | None) -> int:
 
 @dataclass(slots=True)
 class Crowd:
-    """Open connections; `stopped_by` says which limit kept it from being all that were wanted."""
+    """Open connections to `targets`, whose names are resolved; `stopped_by` says which limit kept it from
+    being all that were wanted."""
 
     connections: list[Connection]
+    targets: list[Target]
     stopped_by: str = ""
 
 
 async def gather_crowd(
-    target: Target,
+    targets: list[Target],
     count: int,
     make: Callable[[], Connection],
     progress: Callable[[int], None] = lambda opened: None,
 ) -> Crowd:
-    """Open `count` connections, a bounded number at a time.
+    """Open `count` connections, a bounded number at a time, spread over the targets.
 
-    Fewer when a limit of this machine is reached; raises `ClientError` when the server cannot be reached.
+    Fewer when a limit of this machine is reached; raises `ClientError` when a server cannot be reached.
     """
-    resolved = await _resolve(target)
-    crowd = Crowd([])
+    resolved = [await _resolve(target) for target in targets]
+    crowd = Crowd([], resolved)
     failures: list[ClientError] = []
     left = iter(range(count))
 
     async def open_some() -> None:
-        for _ in left:
+        for number in left:
             if crowd.stopped_by or failures:
                 return
+            target = resolved[number % len(resolved)]
             try:
-                crowd.connections.append(await _open_patiently(resolved, make))
+                crowd.connections.append(await _open_patiently(target, make))
             except OSError as error:
                 crowd.stopped_by = _limit_behind(error)
                 if not crowd.stopped_by:

@@ -112,7 +112,7 @@ def figures_of(attempts: tuple[Attempt, ...], late_ms: float) -> Figures:
 
 def _outcome(attempt: Attempt) -> str:
     if attempt.outcome in ANSWERED and attempt.answer is not None:
-        return attempt.answer.label
+        return attempt.answer.label + (" after 202" if attempt.settled_ns is not None else "")
     return str(attempt.outcome)
 
 
@@ -121,12 +121,14 @@ def _latency(attempts: Iterable[Attempt]) -> Latency | None:
 
 
 def _span_s(first_ns: int, attempts: Iterable[Attempt]) -> float:
-    last_ns = max((each.received_ns for each in attempts if each.received_ns is not None), default=first_ns)
+    read_ns = (each.settled_ns or each.received_ns for each in attempts)
+    last_ns = max((each for each in read_ns if each is not None), default=first_ns)
     return (last_ns - first_ns) / 1e9
 
 
 def _lateness(attempts: tuple[Attempt, ...], late_ms: float) -> Lateness | None:
-    behind_ns = [each.sent_ns - each.intended_ns for each in attempts if each.intended_ns is not None]
+    planned = [each for each in attempts if not each.tried]  # what is repeated is late for another reason
+    behind_ns = [each.sent_ns - each.intended_ns for each in planned if each.intended_ns is not None]
     by = Latency.of_ns(behind_ns)
     if by is None:
         return None

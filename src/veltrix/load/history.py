@@ -76,6 +76,8 @@ class Attempt:
 
     `intended_ns` is when an open loop's schedule wanted it. `received_ns` is when the first answer was read
     (also a 202); `answer` is the decision, also one that had to be asked for again after a 202.
+    `settled_ns` is when the decision was read: later than `received_ns` where a 202 was followed to it.
+    `tried` counts the same request before this one; `retried` says that another one followed it.
     `target` is the registration that a cancel is about.
     """
 
@@ -94,13 +96,17 @@ class Attempt:
     answer: Answer | None = None
     target: str = ""
     detail: str = ""
+    settled_ns: int | None = None
+    tried: int = 0
+    retried: bool = False
 
     @property
     def latency_ns(self) -> int | None:
         """From the intended start (open loop) or the real one to the final answer; None without one."""
-        if self.received_ns is None or self.outcome not in ANSWERED:
+        answered_ns = self.received_ns if self.settled_ns is None else self.settled_ns
+        if answered_ns is None or self.outcome not in ANSWERED:
             return None
-        return self.received_ns - (self.sent_ns if self.intended_ns is None else self.intended_ns)
+        return answered_ns - (self.sent_ns if self.intended_ns is None else self.intended_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -77,20 +77,48 @@ async def notice_counts(asker: Asker) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """The mail in a spool directory: how much to each address, and when the last file was written."""
+    """The mail in spool directories: how much to each address, and when the last file was written.
+
+    A file is named by its notice's stable id: the same notice in two spools is one.
+    """
 
     by_address: Counter[str]
     last_unix_s: float
 
     @classmethod
-    def read(cls, spool: Path) -> Spooled:
-        """All of it."""
-        by_address: Counter[str] = Counter()
+    def read(cls, *spools: Path, known: dict[str, str] | None = None) -> Spooled:
+        """All of it; `known` keeps the addresses of files that were read before."""
+        known = {} if known is None else known
         last_unix_s = 0.0
-        for path in spool.glob("*.eml"):
+        for path in (path for spool in spools for path in spool.glob("*.eml")):
+            if path.name not in known:
+                known[path.name] = address_of(path)
             last_unix_s = max(last_unix_s, path.stat().st_mtime)
-            by_address[address_of(path)] += 1
-        return cls(by_address, last_unix_s)
+        return cls(Counter(known.values()), last_unix_s)
+
+    def of(self, people: Container[str]) -> Spooled:
+        """What was sent to these people alone."""
+        mine = {address: count for address, count in self.by_address.items() if address in people}
+        return Spooled(Counter(mine), self.last_unix_s)
+
+
+async def wait_until_told(
+    history: History, spools: tuple[Path, ...], watcher: Watcher, timeout_s: float
+) -> list[str]:
+    """Wait until everybody of this run has the mails that they are owed; returns what is wrong at the end."""
+    people = {attempt.email.casefold() for attempt in history.attempts}
+    owing = owed(history)
+    watcher.phase("telling", len(owing))
+    known: dict[str, str] = {}
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        spooled = Spooled.read(*spools, known=known).of(people)
+        told = sum(spooled.by_address[email] >= debt.least for email, debt in owing.items())
+        watcher.reached(told)
+        if told == len(owing) or time.monotonic() > deadline_s:
+            await asyncio.sleep(_POLL_S)  # for one too many
+            return list(untold(history, Spooled.read(*spools, known=known).of(people)))
+        await asyncio.sleep(_POLL_S)
 
 
 def address_of(path: Path) -> str:

@@ -96,7 +96,12 @@ def is_complete(history: History) -> bool:
     return (
         history.terms.exclusive
         and not history.terms.holds
-        and all(each.answer is not None for each in history.attempts if each.kind is not Kind.OTHER_BODY)
+        and all(
+            each.answer is not None or each.retried
+            for each in history.attempts
+            if each.kind is not Kind.OTHER_BODY
+        )
+        and all(asked.decided is not None for asked in history.commands.values())
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 
 class Gaps(StrEnum):
@@ -19,6 +20,7 @@ class Mix:
 
     `party_weights` are the odds of 1, 2, 3 … seats. `again` people come back for a second registration;
     they do so only where the event allows one registration an e-mail, so that it must be refused.
+    `impatient` people ask not to be kept waiting (`Prefer: wait=0`): a 202 tells that intake goes on.
     """
 
     party_weights: tuple[float, ...] = (0.60, 0.25, 0.10, 0.05)
@@ -27,10 +29,11 @@ class Mix:
     retries: float = 0.03
     other_bodies: float = 0.01
     again: float = 0.02
+    impatient: float = 0.0
 
     def __post_init__(self) -> None:
         """A share outside 0 to 1, or no party at all, is the caller's mistake."""
-        for name in ("cancels", "duplicates", "retries", "other_bodies", "again"):
+        for name in ("cancels", "duplicates", "retries", "other_bodies", "again", "impatient"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} is {getattr(self, name)}; use a share from 0 to 1")
         if not self.party_weights or min(self.party_weights) < 0.0 or sum(self.party_weights) <= 0.0:
@@ -57,9 +60,19 @@ class LoadOptions:
     invalid.
     `wait_s` is sent as `Prefer: wait`; None leaves it to the server. `pools` 2 gives the published event a
     second category with a pool of its own inside the total.
+
+    Against a cluster: `also` are further URLs of the same platform, over which connections are spread.
+    With `patience_s` a person follows a 202 to its decision, and repeats a request that was not answered
+    (connection lost, 503, 429, `timeout_s` over) under the same key at another URL, for so long. `spools`
+    are the directories that mails go to, one for each notification process: then it is also checked
+    that everybody was told, for which the last mail is waited for `telling_s`.
     """
 
     url: str
+    also: tuple[str, ...] = ()
+    patience_s: float = 0.0
+    spools: tuple[Path, ...] = ()
+    telling_s: float = 60.0
     api_key: str | None = None
     registrants: int = 10_000
     concurrency: int | None = None
@@ -91,6 +104,8 @@ class LoadOptions:
                 raise ValueError(f"{name} is {value}; use a number above 0")
         if self.capacity < 0 or (self.waitlist is not None and self.waitlist < 0):
             raise ValueError("capacity and waitlist must not be below 0")
+        if self.patience_s < 0:
+            raise ValueError(f"patience_s is {self.patience_s}; use 0 or more")
         if self.pools not in (1, 2):
             raise ValueError(f"pools is {self.pools}; use 1 or 2")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -21,7 +21,12 @@ _STUDENTS = 0.25
 
 @dataclass(slots=True)
 class Request:
-    """One request and, once the run is over, what came of it. A cancel's bytes need the answer's link."""
+    """One request and, once the run is over, what came of it. A cancel's bytes need the answer's link.
+
+    `retry` is the same request sent again; `follows` is the request whose 202 this one follows (then it is
+    no attempt of its own: what it learns stands there as `decided_…`). `first_ns` is when the first of
+    all these was sent; 0 in the first itself.
+    """
 
     person: int
     kind: Kind
@@ -38,8 +43,27 @@ class Request:
     location: str = ""
     decided_status: int = 0
     decided_body: bytes = b""
+    decided_ns: int | None = None
     timed_out: bool = False
     target: str = ""
+    first_ns: int = 0
+    tried: int = 0
+    retry: Request | None = None
+    follows: Request | None = None
+
+    @property
+    def last(self) -> Request:
+        """The last time that it was sent."""
+        request = self
+        while request.retry is not None:
+            request = request.retry
+        return request
+
+    @property
+    def final(self) -> tuple[int, bytes]:
+        """Status and body of the decision, or of whatever came instead; also where a 202 was followed."""
+        last = self.last
+        return (last.decided_status, last.decided_body) if last.decided_status else (last.status, last.body)
 
 
 @dataclass(slots=True)
@@ -51,9 +75,13 @@ class Script:
     next: int = 0
     open: int = field(default=0)
 
-    def requests(self) -> Iterable[Request]:
-        """All of them, in the order in which they may be sent."""
-        return self.steps if self.twin is None else [self.steps[0], self.twin, *self.steps[1:]]
+    def requests(self) -> Iterator[Request]:
+        """All of them, in the order in which they may be sent; each with its repetitions behind it."""
+        for step in self.steps if self.twin is None else [self.steps[0], self.twin, *self.steps[1:]]:
+            request: Request | None = step
+            while request is not None:
+                yield request
+                request = request.retry
 
 
 class Planner:
@@ -66,6 +94,7 @@ class Planner:
         self._tag = tag
         self._random = Random(f"{options.seed}/people")  # noqa: S311 - a mix to be repeated, no secret
         self._keys = Random(f"{options.seed}/{tag}/keys")  # noqa: S311 - keys of made-up people
+        self._moods = Random(f"{options.seed}/moods")  # noqa: S311 - likewise
         self._path = f"/v1/events/{venue.terms.event}/registrations"
         weights = options.mix.party_weights[: venue.seats_per_registration]
         self._sizes = list(range(1, len(weights) + 1))
@@ -125,8 +154,10 @@ class Planner:
             "Accept-Language": person.locale,
             "Idempotency-Key": key,
         }
-        if self._options.wait_s is not None:
-            headers["Prefer"] = f"wait={self._options.wait_s}"
+        impatient = self._moods.random() < self._options.mix.impatient
+        wait_s = 0 if impatient else self._options.wait_s
+        if wait_s is not None:
+            headers["Prefer"] = f"wait={wait_s}"
         body = _encode(self._body(person, categories))
         payload = request_bytes(self._target, "POST", self._path, headers, body)
         return Request(number, kind, key, person.email, person.name, categories, payload)
@@ -153,9 +184,9 @@ class Planner:
         return body
 
 
-def cancel_bytes(target: Target, link: str, key: str) -> bytes:
+def cancel_bytes(target: Target, link: str, key: str, wait_s: int) -> bytes:
     """A request to cancel the registration behind a link."""
-    headers = {"Content-Type": "application/json", "Idempotency-Key": key, "Prefer": "wait=20"}
+    headers = {"Content-Type": "application/json", "Idempotency-Key": key, "Prefer": f"wait={wait_s}"}
     return request_bytes(target, "POST", f"/v1/registrations/{link}/cancel", headers, b"{}")
 
 

@@ -57,6 +57,8 @@ class LoadReport:
     connections: int
     connecting_s: float
     reopened: int
+    repeated: int
+    followed: int
     cpu_us_per_request: float
     reduced: str
     began_unix_s: float
@@ -130,7 +132,8 @@ def _table(report: LoadReport) -> Table:
 
 def _title(report: LoadReport) -> str:
     loop = "open loop" if report.options.open_loop else "closed loop"
-    return f"{report.title} at {report.base_url}, {loop}, seed {report.options.seed}"
+    more = f" and {len(report.options.also)} more" if report.options.also else ""
+    return f"{report.title} at {report.base_url}{more}, {loop}, seed {report.options.seed}"
 
 
 def _facts(report: LoadReport) -> Iterator[tuple[str, str]]:
@@ -145,6 +148,10 @@ def _facts(report: LoadReport) -> Iterator[tuple[str, str]]:
     yield "generator CPU a request", f"{report.cpu_us_per_request:.0f} µs"
     if report.reopened:
         yield "connections reopened", f"{report.reopened:,}"
+    if report.repeated:
+        yield "asked again, same key", f"{report.repeated:,}"
+    if report.followed:
+        yield "looks after a 202", f"{report.followed:,}"
     if report.history.ledger is None:
         yield "ledger", "not read"
 
@@ -194,6 +201,8 @@ def as_json(report: LoadReport) -> dict[str, Any]:
         "people": report.people,
         "connections": report.connections,
         "connections_reopened": report.reopened,
+        "requests_repeated": report.repeated,
+        "looks_after_202": report.followed,
         "connecting_s": report.connecting_s,
         "registering_s": figures.registering_s,
         "registrations_per_s": figures.registering_rate_per_s,

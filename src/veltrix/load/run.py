@@ -18,6 +18,7 @@ from typing import Final
 from veltrix.load.answers import is_decided, link_in, read_answer
 from veltrix.load.client import Connection, Target, open_connection
 from veltrix.load.history import Kind
+from veltrix.load.patience import Patience
 from veltrix.load.plan import Request, Script, cancel_bytes
 
 _SLICE: Final = 200  # requests written before answers are looked at again
@@ -25,6 +26,8 @@ _SWEEP_S: Final = 0.1
 _TICK_MIN_S: Final = 0.001  # a loop's timer has 1 ms; a shorter one would spin and take the server's CPU
 _REOPEN_PAUSE_S: Final = 0.05
 _REOPEN_PAUSE_MAX_S: Final = 1.0
+_OPENING_MAX_S: Final = 3.0  # a machine that is cut off says nothing at all
+_LOOKED_THROUGH: Final = 64
 
 
 @dataclass(slots=True)
@@ -36,6 +39,8 @@ class Counts:
     sent: int = 0
     answered: int = 0
     reopened: int = 0
+    repeated: int = 0
+    followed: int = 0
 
 
 @contextmanager
@@ -56,24 +61,28 @@ class Runner:
 
     def __init__(
         self,
-        target: Target,
+        targets: list[Target],
         scripts: list[Script],
         connections: list[Connection],
         spares: int,
         timeout_s: float,
+        patience: Patience,
     ) -> None:
         self.counts = Counts(people=len(scripts))
-        self._target = target
+        self._targets = targets
+        self._patience = patience
         self._scripts = iter(scripts)
         self._spares: deque[Connection] = deque(connections[:spares])
         self._free: deque[Connection] = deque(connections[spares:])
         self._spare_set = set(connections[:spares])
         self._live = set(connections)
-        self._ready: deque[Script] = deque()  # they have a step to do, and no connection for it
+        # They have a step to do (None) or something to ask again, and no connection for it.
+        self._ready: deque[tuple[Script, Request | None]] = deque()
         self._twins: deque[Script] = deque()  # they have a twin to send, and no second device
         self._outstanding: deque[tuple[int, Connection, Request]] = deque()
         self._schedule: deque[int] | None = None
         self._timeout_ns = round(timeout_s * 1e9)
+        self._reopen_ns = round(max(timeout_s, patience.patience_s) * 1e9)
         self._reopening: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._over = self._loop.create_future()
@@ -146,7 +155,22 @@ class Runner:
             if connection.alive:
                 self._step(script, connection)
                 return
-        self._ready.append(script)
+        self._ready.append((script, None))
+        self._strand_if_cut_off()
+
+    def _ask_again(self, script: Script, request: Request, avoided: Target | None) -> None:
+        """Send it on a free connection, of another URL where there is one, or as soon as there is one."""
+        free = self._free
+        for _ in range(min(len(free), _LOOKED_THROUGH)):
+            if free[0].alive and (free[0].peer != avoided or len(self._targets) == 1):
+                break
+            free.rotate(-1)
+        while free:
+            connection = free.popleft()
+            if connection.alive:
+                self._send(connection, script, request)
+                return
+        self._ready.append((script, request))
         self._strand_if_cut_off()
 
     def _step(self, script: Script, connection: Connection) -> None:
@@ -178,14 +202,30 @@ class Runner:
     def _answered(self, connection: Connection, status: int, body: bytes, received_ns: int) -> None:
         script, request = connection.call
         connection.call = None
-        request.received_ns = received_ns
-        request.status = status
-        request.body = body
-        if status == 202:
-            request.location = connection.headers().get("location", "")
-        if status:
-            self.counts.answered += 1
+        followed = request.follows
+        if followed is None:
+            request.received_ns, request.status, request.body = received_ns, status, body
+            if status == 202:
+                request.location = connection.headers().get("location", "")
+            self.counts.answered += bool(status)
+        if self._patience.patience_s:
+            again = self._patience.next(request, status, received_ns)
+            if again is not None:
+                self._go_on_asking(script, *again, connection)
+                return
+            if followed is not None and status not in (0, 202):
+                followed.decided_status, followed.decided_body = status, body
+                followed.decided_ns = received_ns
         self._advance(script, connection)
+
+    def _go_on_asking(self, script: Script, pause_s: float, request: Request, connection: Connection) -> None:
+        """Neither the script nor its person is done: this one stays under way."""
+        self.counts.repeated += request.follows is None
+        self.counts.followed += request.follows is not None
+        avoided = connection.peer if request.follows is None else None
+        self._loop.call_later(pause_s, self._ask_again, script, request, avoided)
+        if connection.alive:
+            self._release(connection, spare=connection in self._spare_set)
 
     def _advance(self, script: Script, connection: Connection) -> None:
         """After an answer: wait for the twin's, go on with the next step, or let the next person come."""
@@ -207,7 +247,11 @@ class Runner:
             if self._twins:
                 self._send_twin(self._twins.popleft())
         elif self._ready:
-            self._step(self._ready.popleft(), connection)
+            script, request = self._ready.popleft()
+            if request is None:
+                self._step(script, connection)
+            else:
+                self._send(connection, script, request)
         else:
             self._free.append(connection)
 
@@ -223,9 +267,9 @@ class Runner:
                 return True
             link = link_in(first)
             if link is not None:
-                answer = read_answer(first.status, first.body)[1]
+                answer = read_answer(*first.final)[1]
                 request.target = answer.registration if answer is not None else ""
-                request.payload = cancel_bytes(self._target, link, request.key)
+                request.payload = cancel_bytes(self._targets[0], link, request.key, self._patience.wait_s)
                 return True
             script.next += 1
         return False
@@ -259,19 +303,24 @@ class Runner:
             return
         spare = connection in self._spare_set
         self._spare_set.discard(connection)
-        task = self._loop.create_task(self._reopen(spare=spare))
+        task = self._loop.create_task(self._reopen(connection.peer, spare=spare))
         self._reopening.add(task)
         task.add_done_callback(self._reopened)
 
-    async def _reopen(self, *, spare: bool) -> None:
-        pause_s, deadline_ns = _REOPEN_PAUSE_S, time.monotonic_ns() + self._timeout_ns
-        connection = Connection(self._answered, self._lost)
-        while not connection.alive:
+    async def _reopen(self, target: Target | None, *, spare: bool) -> None:
+        """To the same URL, else to the others in turn."""
+        pause_s, deadline_ns = _REOPEN_PAUSE_S, time.monotonic_ns() + self._reopen_ns
+        turn = self._targets.index(target) if target in self._targets else 0
+        while True:
+            connection = Connection(self._answered, self._lost)
             try:
-                await open_connection(self._target, connection)
-            except OSError:
+                async with asyncio.timeout(_OPENING_MAX_S):
+                    await open_connection(self._targets[turn % len(self._targets)], connection)
+                break
+            except (OSError, TimeoutError):
                 if time.monotonic_ns() > deadline_ns:
                     return
+                turn += 1
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _REOPEN_PAUSE_MAX_S)
         self._live.add(connection)
@@ -298,8 +347,12 @@ class Runner:
                 script.twin.sent_ns = now_ns
                 script.open -= 1
             else:
-                script = self._ready.popleft()
-                script.steps[script.next].sent_ns = now_ns
+                script, request = self._ready.popleft()
+                if request is None:
+                    script.steps[script.next].sent_ns = now_ns
+                else:
+                    request.sent_ns = now_ns
+                    script.open -= 1
                 script.next = len(script.steps)
             if script.open == 0:
                 self._script_over()
