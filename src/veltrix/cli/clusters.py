@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from veltrix.cli import cluster_settings
 from veltrix.cli.exits import ExitCode
 from veltrix.cli.options import Json
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from veltrix.cluster.plan import Node
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(cluster_settings.app, name="settings")
+app.add_typer(cluster_settings.epoch, name="epoch")
 
 
 class ProfileName(StrEnum):

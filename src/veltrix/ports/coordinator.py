@@ -49,7 +49,8 @@ class Coordinator(Protocol):
 
     async def verify(self, term: Term) -> None:
         """Raises `TermsBehind`, with the remedy, when no grant can have had a term so great: the coordinator
-        was restored from an older state, and what it grants now is fenced by the ledger."""
+        was restored from an older state, and what it grants now is fenced by the ledger. One that may do so
+        counts past the term instead, so that the next grant is greater."""
         ...
 
     async def close(self) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 from veltrix.adapters.sqlite.database import Database, Kind, Synchronous
 from veltrix.adapters.sqlite.writer import Writer
 from veltrix.ports.coordinator import Grant
-from veltrix.ports.errors import TermsBehind, Unavailable
+from veltrix.ports.errors import Unavailable
 from veltrix.ports.ledger import Term
 
 _SCHEMA: Final = """
@@ -99,15 +99,14 @@ class SqliteCoordinator:
             self._free(grant.resource)
 
     async def verify(self, term: Term) -> None:
-        """Raises `TermsBehind` for a term that no grant of this store can have had."""
+        """Count past a term that no grant of this store can have had: the store is older than the ledger, or
+        new, and there is no other process that could be wronged."""
         async with self._writer.transaction() as connection:
             newest = Term(*connection.execute("SELECT epoch, revision FROM terms").fetchone())
-            self._writer.rollback()
-        if term > newest:
-            raise TermsBehind(
-                f"the ledger knows term {term}, but the coordinator's store has only come to {newest}: it "
-                "is older than the ledger. Restore the whole data directory from the same time."
-            )
+            if term > newest:
+                connection.execute("UPDATE terms SET epoch = ?, revision = ?", term)
+            else:
+                self._writer.rollback()
 
     async def close(self) -> None:
         """Give everything up; who still waits is told that nobody grants any more."""
