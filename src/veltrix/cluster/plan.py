@@ -150,7 +150,7 @@ def make_plan(profile: Profile, hosts: int, subnet: str = "", identity: str = ""
         for number in range(1, (engines if kind.is_engine else services) + 1):
             place = places[(number - 1) % len(places)] if places else Host("", LOOPBACK)
             shift = (number - 1) // len(places) if places else 0
-            ports = {name: port + 10 * shift for name, port in PORT_NAMES[kind].items()}
+            ports = {name: port + 100 * shift for name, port in PORT_NAMES[kind].items()}
             if profile is Profile.SMALL:
                 ports.pop("rest", None)  # one server needs no Patroni
             nodes.append(Node(f"{kind}-{number}", kind, number, place.name, place.address, ports))

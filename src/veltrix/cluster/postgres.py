@@ -130,7 +130,7 @@ def _agreed() -> dict[str, Any]:
     """What all nodes agree on, kept in etcd."""
     return {
         "ttl": 20,
-        "loop_wait": 2,
+        "loop_wait": 1,  # how long a new primary waits to see its first synchronous standby
         "retry_timeout": 5,
         "primary_start_timeout": 0,
         "maximum_lag_on_failover": 1_048_576,

@@ -148,7 +148,7 @@ class Registry:
         try:
             kept = json.loads(self._pid_file(name).read_text(encoding="utf-8"))
             process = Process(int(kept["pid"]), str(kept["started"]))
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
         return process if process.state else None
 

@@ -1,0 +1,1 @@
+"""A cluster of real engines on this machine."""
