@@ -31,6 +31,8 @@ _OURS: Final[dict[str, type[PortError]]] = {FENCED: Fenced, REJECTED: Rejected, 
 _REJECTED_CLASSES: Final = ("21", "22", "23", "54")
 # Answers after which it is not sure that the transaction was rolled back everywhere: cancelled, shut down.
 _UNSURE: Final = frozenset({"57014", "57P01", "57P02", "57P05"})
+# asyncpg's own confusion: above all a connection that was ended by the server while nobody was asking.
+_CONFUSED: Final = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 _PREPARE: Final = "has the database been prepared? Run: veltrix cluster prepare"
 
 
@@ -41,7 +43,7 @@ def is_lost(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""
         return state == READ_ONLY or state in ("57P01", "57P02", "57P03", "57P05")
-    return isinstance(error, asyncpg.InterfaceError | OSError) and not isinstance(error, ValueError)
+    return isinstance(error, (*_CONFUSED, OSError)) and not isinstance(error, ValueError)
 
 
 def port_error(error: BaseException, *, writing: bool) -> PortError | None:
@@ -52,7 +54,7 @@ def port_error(error: BaseException, *, writing: bool) -> PortError | None:
         return _lost(error, writing)
     if isinstance(error, asyncpg.PostgresError):
         return _answered(error, error.sqlstate or "", writing)
-    if isinstance(error, asyncpg.InterfaceError):
+    if isinstance(error, _CONFUSED):
         if isinstance(error, ValueError):  # asyncpg's own DataError: never sent
             return Rejected("a value is of a kind that PostgreSQL cannot hold")
         return _lost(error, writing)
