@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from starlette.types import ASGIApp
 
 from veltrix import __version__
-from veltrix.adapters.etcd import EtcdClient, EtcdCoordinator
+from veltrix.adapters.etcd import EtcdClient, EtcdClusterSettings, EtcdCoordinator
 from veltrix.adapters.kafka import KafkaFeed, KafkaLog, KafkaReplies
 from veltrix.adapters.postgres import Postgres, PostgresAccess, PostgresLedger, PostgresNotices, PostgresVault
 from veltrix.adapters.system import SystemClock, SystemEntropy
@@ -20,6 +20,7 @@ from veltrix.bootstrap.engines import (
     REGISTRATION_ROLE,
     EngineChecks,
     Patience,
+    etcd_settings,
     kafka_settings,
     opened_etcd,
     opened_log,
@@ -31,6 +32,7 @@ from veltrix.bootstrap.operations import OperationsApp, Status
 from veltrix.bootstrap.replies import SlotReplies
 from veltrix.bootstrap.serving import listen_on, served, uncancel
 from veltrix.bootstrap.soundness import Soundness
+from veltrix.bootstrap.tuning import apply_logging, following_settings
 from veltrix.config import Config
 from veltrix.domain import limits
 from veltrix.notification.service import NotificationService
@@ -40,6 +42,7 @@ from veltrix.ports.errors import Unavailable
 from veltrix.processing.service import ProcessingService
 from veltrix.processing.ticker import Ticker
 from veltrix.registration.service import RegistrationService
+from veltrix.registration.settings import Settings
 
 _log = get_logger("cluster")
 
@@ -80,13 +83,15 @@ class _Service(Protocol):
 
 @dataclass(slots=True)
 class _Process:
-    """A service over its engines. `app` answers HTTP once it has started; `beside` runs with it."""
+    """A service over its engines. `app` answers HTTP once it has started; `beside` runs with it. `apply`
+    takes over a configuration that the cluster settings changed."""
 
     service: _Service
     member: str
     checks: dict[str, Callable[[], bool]]
     app: ASGIApp | None = None
     beside: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    apply: Callable[[Config], None] = apply_logging
 
 
 @dataclass(slots=True)
@@ -122,9 +127,18 @@ class _Opening:
         self.entropy = SystemEntropy()
         self.patience = Patience(self.clock, config.operations.start_wait_s)
         self.settings = kafka_settings(config, self.name)
+        self._etcd: EtcdClient | None = None
 
     async def etcd(self) -> EtcdClient:
-        return await self.patience.get("etcd", lambda: opened_etcd(self.config, self.stack))
+        self._etcd = await self.patience.get("etcd", lambda: opened_etcd(self.config, self.stack))
+        return self._etcd
+
+    def cluster_settings(self) -> EtcdClusterSettings:
+        """The settings of the whole cluster; a service that does without etcd does not wait for it here."""
+        if self._etcd is None:
+            self._etcd = EtcdClient(etcd_settings(self.config))
+            self.stack.push_async_callback(self._etcd.close)
+        return EtcdClusterSettings(self._etcd)
 
     async def coordinator(self, etcd: EtcdClient) -> EtcdCoordinator:
         group = self.kind.value
@@ -163,6 +177,11 @@ async def _registration(to: _Opening, port: int) -> _Process:
     ledger = PostgresLedger(postgres)
     soundness = Soundness(log, ledger)
     await soundness.check()
+
+    def settings(config: Config) -> Settings:
+        ready_checks = {"reply_slot_held": lambda: replies.held}
+        return registration_settings(config, port, to.metrics, soundness.halted, ready_checks)
+
     service = RegistrationService(
         log=log,
         queries=ledger,
@@ -173,15 +192,18 @@ async def _registration(to: _Opening, port: int) -> _Process:
         clock=to.clock,
         entropy=to.entropy,
         signer=signer,
-        settings=registration_settings(
-            to.config, port, to.metrics, soundness.halted, {"reply_slot_held": lambda: replies.held}
-        ),
+        settings=settings(to.config),
         meters=to.metrics,
     )
     core = service.core
     to.metrics.reads("held_requests", lambda: core.desk.held)
     to.metrics.reads("keys_reserved", lambda: len(core.reserve))
-    return _Process(service, coordinator.member, {}, service.app, [soundness.run])
+
+    def apply(config: Config) -> None:
+        apply_logging(config)
+        service.reconfigure(settings(config))
+
+    return _Process(service, coordinator.member, {}, service.app, [soundness.run], apply)
 
 
 async def _processing(to: _Opening) -> _Process:
@@ -206,7 +228,14 @@ async def _processing(to: _Opening) -> _Process:
         ticks=False,
     )
     checks = {"campaigning": lambda: service.campaigning, "partitions_sound": lambda: not service.failed}
-    return _with_engines(service, coordinator, log, postgres, checks)
+    process = _with_engines(service, coordinator, log, postgres, checks)
+
+    def apply(config: Config) -> None:
+        apply_logging(config)
+        service.reconfigure(config.processing.batch_max, config.processing.tick_interval_s)
+
+    process.apply = apply
+    return process
 
 
 async def _ticker(to: _Opening) -> _Process:
@@ -224,7 +253,14 @@ async def _ticker(to: _Opening) -> _Process:
         to.config.processing.tick_interval_s,
     )
     service = _TickerService(ticker)
-    return _with_engines(service, coordinator, log, postgres, {"campaigning": service.ticks})
+    process = _with_engines(service, coordinator, log, postgres, {"campaigning": service.ticks})
+
+    def apply(config: Config) -> None:
+        apply_logging(config)
+        ticker.interval_s = config.processing.tick_interval_s
+
+    process.apply = apply
+    return process
 
 
 async def _notification(to: _Opening) -> _Process:
@@ -297,7 +333,9 @@ async def run(kind: Kind, config: Config, *, ready: Callable[[Running], None] | 
     ) as listener:
         port = listener.getsockname()[1]
         async with served(app, listener, backlog, metrics) as serving, AsyncExitStack() as stack:
-            process = await _opened(_Opening(kind, config, metrics, stack), port)
+            to = _Opening(kind, config, metrics, stack)
+            process = await _opened(to, port)
+            await stack.enter_async_context(following_settings(to.cluster_settings(), config, process.apply))
             status.checks = process.checks
             await process.service.start()
             beside = [asyncio.ensure_future(run()) for run in process.beside]
