@@ -56,7 +56,9 @@ def properties(node: KafkaNode, nodes: Sequence[KafkaNode]) -> dict[str, str]:
         "controller.quorum.request.timeout.ms": "1000",
         "replica.lag.time.max.ms": "5000",
         "controlled.shutdown.enable": "true",
-        # One machine carries them all.
+        # One machine carries them all, and nobody here keeps positions or transactions in Kafka.
+        "offsets.topic.num.partitions": "1",
+        "transaction.state.log.num.partitions": "1",
         "num.network.threads": "2",
         "num.io.threads": "4",
         "log.cleaner.dedupe.buffer.size": "4194304",

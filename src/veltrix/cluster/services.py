@@ -25,7 +25,9 @@ Sections = dict[str, dict[str, object]]
 def shared(plan: Plan, directory: Path) -> Sections:
     """What all processes have in common."""
     brokers = len(plan.of(Kind.KAFKA))
+    door = plan.of(Kind.REGISTRATION)[0]
     return {
+        "http": {"public_url": f"http://{door.endpoint('http')}"},
         "data": {"directory": str(directory / "veltrix")},
         "log": {"partitions": PARTITIONS},
         "kafka": {
@@ -43,8 +45,6 @@ def administration(plan: Plan, directory: Path) -> Sections:
     """For the commands that prepare and inspect the cluster."""
     sections = shared(plan, directory)
     sections["postgres"]["user"] = SUPERUSER
-    first = plan.of(Kind.REGISTRATION)[0]
-    sections["http"] = {"host": first.address, "port": first.ports["http"]}
     return sections
 
 
@@ -53,11 +53,9 @@ def service(plan: Plan, node: Node, directory: Path) -> Sections:
     sections = shared(plan, directory)
     sections["postgres"]["user"] = _ROLES[node.kind]
     sections["data"] = {"directory": str(directory / node.name)}
-    first = plan.of(Kind.REGISTRATION)[0]
     if node.kind is Kind.REGISTRATION:
-        sections["http"] = {"host": node.address, "port": node.ports["http"]}
+        sections["http"] |= {"host": node.address, "port": node.ports["http"]}
     else:
-        sections["http"] = {"public_url": f"http://{first.endpoint('http')}"}
         sections["operations"] = {"host": node.address, "port": node.ports["operations"]}
     if node.kind is Kind.NOTIFICATION:
         # One place for all mails, whichever process sends them.
