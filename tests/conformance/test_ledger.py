@@ -636,7 +636,7 @@ async def test_erasures_are_found_again(ledger: Subject[WholeLedger]):
 
 
 async def test_a_ledger_outlives_its_log(ledger: Subject[WholeLedger]):
-    """Bound to another log it goes on at the first offset of that generation; once. Older terms are fenced."""
+    """Bound to another log it goes on at that generation's first offset, once; older terms are fenced."""
     it = await desk(ledger.it)
     event = await it.create()
     await it.registered(event)

@@ -51,6 +51,13 @@ class Progress:
         self._shown_s = now_s
         self._bar.update(self._task, completed=done, total=total, refresh=True)
 
+    def step(self, title: str, done: int, total: int) -> None:
+        """The same, for work of several parts: what is being done now."""
+        if self._bar is not None and self._task is not None and title != self._title:
+            self._title, self._shown_s = title, 0.0
+            self._bar.update(self._task, description=title)
+        self.reached(done, total)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

@@ -97,6 +97,11 @@ def first_offset(generation: int) -> int:
     return generation << _FIRST_SHIFT
 
 
+def generation_of(offset: int) -> int:
+    """The generation of the log that an offset is of."""
+    return offset >> _FIRST_SHIFT
+
+
 def notice_id(partition: int, seq: int, recipient: str, channel: str) -> str:
     """The id of the one notice of a fact to a recipient over a channel; every attempt carries it."""
     text = f"{partition}/{seq}/{recipient}/{channel}"

@@ -13,6 +13,9 @@ from veltrix.domain.registration import Registration
 from veltrix.domain.state import EventState, Needs, Person
 from veltrix.ports.log import LogIdentity
 
+MOVING = "moving:"
+"""The id of no log: to it belongs a ledger whose data is on its way, so that nobody takes a partition."""
+
 
 class Term(NamedTuple):
     """A period of sole ownership of a partition: the fencing token. Compares by epoch, then revision."""

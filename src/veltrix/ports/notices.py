@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-
 HELD = "held: it may have been sent before the restore"
 """Detail of a notice that is UNKNOWN without a next try: whether it goes out is an operator's to say."""
 

@@ -9,13 +9,13 @@ from typing import Protocol
 from veltrix.domain import limits
 from veltrix.domain.commands import Actor, ContinuePromotions, Envelope
 from veltrix.domain.decider import RULES, RulesUnknown
-from veltrix.domain.identifiers import command_id
+from veltrix.domain.identifiers import command_id, first_offset
 from veltrix.domain.state import PartitionState
 from veltrix.observability.logging import get_logger
 from veltrix.ports.coordinator import Grant
 from veltrix.ports.errors import Mismatch, OutcomeUnknown, Rejected, Unavailable
 from veltrix.ports.feed import Replies
-from veltrix.ports.ledger import Head, Ledger
+from veltrix.ports.ledger import MOVING, Head, Ledger
 from veltrix.ports.log import Log, LogRecord, Record
 from veltrix.ports.system import Clock
 from veltrix.processing.batch import (
@@ -90,8 +90,13 @@ class Processor:
                 f"partition {self.partition} is under rules version {standing.rules_version}, which this "
                 "version of Veltrix does not know. Start the version that made it, or a newer one."
             )
+        if standing is not None:
+            self._check_identity(standing)
         head = await self.ledger.take_over(self.partition, self.grant.term, self.grant.owner, identity)
+        if head.next_offset < first_offset(identity.generation):  # a partition that was added since
+            head = await self.ledger.rebind(self.partition, self.grant.term, self.grant.owner, identity)
         await self._check_log(head)
+        await self._check_published(head)
         self.state = PartitionState(
             self.partition,
             identity.generation,
@@ -108,6 +113,30 @@ class Processor:
             next_offset=head.next_offset,
         )
 
+    def _check_identity(self, standing: Head) -> None:
+        """The ledger itself refuses another log; here with what to do about it."""
+        if standing.topic_id.startswith(MOVING):
+            raise Mismatch(
+                "a deployment is on its way into this cluster and not whole yet. Let `veltrix move` end, or "
+                "run it again"
+            )
+        if standing.topic_id != self.log.identity.topic_id:
+            raise Mismatch(
+                f"the ledger belongs to log {standing.topic_id}, not {self.log.identity.topic_id}. Put back "
+                "the log that belongs to it; if that is lost, stop all services and run: "
+                "veltrix restore --new-log"
+            )
+
+    async def _check_published(self, head: Head) -> None:
+        """Facts that were published and that the ledger does not know: it is older than it was."""
+        published = await self.relay.feed.last_seq(self.partition)
+        if published >= head.next_seq:
+            raise Mismatch(
+                f"partition {self.partition}: fact {published} was published, the ledger knows "
+                f"{head.next_seq - 1}; it was restored from an older state. Stop all services and run: "
+                "veltrix restore"
+            )
+
     async def _check_log(self, head: Head) -> None:
         low, high = await self.log.bounds(self.partition)
         if not low <= head.next_offset <= high:
@@ -115,7 +144,7 @@ class Processor:
                 f"partition {self.partition}: the ledger stands at offset {head.next_offset}, the log holds "
                 f"{low} to {high}; they do not belong together. Restore both from the same time."
             )
-        if head.next_offset == 0:
+        if not head.last_hash:  # nothing of this log is decided
             return
         before = await self.log.read(self.partition, head.next_offset - 1, 1, limits.READ_WAIT_S)
         if not before:

@@ -88,6 +88,13 @@ def prepare_log(client: EtcdClient, topic_id: str) -> LogGeneration:
     return standing
 
 
+def adopt_log(client: EtcdClient, log: LogGeneration) -> None:
+    """Say which generation the log in use is: of one that had predecessors elsewhere. Raises `Mismatch`."""
+    standing = prepare_log(client, log.topic_id)
+    if standing != log:
+        _write(client, Names(client.prefix).log, client.look(Names(client.prefix).log)[0], _log_value(log))
+
+
 def raise_log(client: EtcdClient, topic_id: str) -> LogGeneration:
     """Declare another log to be in use, under the next generation; the same one again changes nothing."""
     key = Names(client.prefix).log

@@ -286,3 +286,12 @@ def _identify(database: Database, partitions: int | None) -> LogIdentity:
         return LogIdentity(topic_id, stored, generation)
     finally:
         connection.close()
+
+
+def set_generation(path: Path, generation: int) -> None:
+    """Say that the log in this file takes the place of others; nobody may have it open."""
+    connection = Database(path, KIND).connect()
+    try:
+        connection.execute("UPDATE identity SET generation = ?", (generation,))
+    finally:
+        connection.close()

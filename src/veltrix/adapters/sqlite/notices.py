@@ -73,8 +73,8 @@ _ADD: Final = f"""
 INSERT INTO notices ({_NOTICE_COLUMNS}, due_ms)
 """
 _ADD_HELD: Final = f"""
-INSERT INTO notices ({_NOTICE_COLUMNS}, status, detail) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'unknown', ?
-WHERE true ON CONFLICT DO NOTHING
+INSERT INTO notices ({_NOTICE_COLUMNS}, status, detail)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'unknown', ?) ON CONFLICT DO NOTHING
 """
 _HOLD: Final = """
 UPDATE notices SET status = 'unknown', due_ms = NULL, detail = ?, fence = fence + 1
