@@ -23,7 +23,7 @@ from veltrix.domain.event import Event
 from veltrix.domain.facts import NumberedFact
 from veltrix.domain.outcomes import Decision
 from veltrix.domain.registration import Registration
-from veltrix.ports.errors import Unavailable
+from veltrix.ports.errors import OutcomeUnknown, Unavailable
 from veltrix.ports.ledger import Head
 from veltrix.ports.queries import EventView, Filter, PoolView
 from veltrix.wire import decode_fact
@@ -169,7 +169,10 @@ class PostgresQueries:
     async def barrier(self) -> None:
         """A commit of its own: a primary that its standbys do not follow any more cannot make it."""
         self._check_open()
-        await self._postgres.write(lambda connection: connection.fetchval(_BARRIER))
+        try:
+            await self._postgres.write(lambda connection: connection.fetchval(_BARRIER))
+        except OutcomeUnknown as error:
+            raise Unavailable(f"the primary cannot say that it still is one: {error}") from error
 
     async def rows(self) -> AsyncIterator[tuple[str, tuple[object, ...]]]:
         """Every row, canonical, of one snapshot, through a cursor on the server."""
