@@ -87,6 +87,11 @@ class MemoryNotices:
             recorded += 1
         return recorded
 
+    def fence_of(self, notice: str) -> int:
+        """The fence that a notice stands under, 0 for none; for witnesses in a simulation."""
+        entry = self._entries.get(notice)
+        return 0 if entry is None else entry.fence
+
     async def jobs(self, limit: int) -> list[FanOut]:
         """Open jobs, oldest first."""
         self._check_open()

@@ -1,0 +1,175 @@
+"""People who register: hot events, parties, second tries, other bodies under an old key, and cancellations.
+
+A client asks again under the same key until it has an answer, at whichever process it likes. Everything that
+was said and heard is kept, with its times, for the checks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final
+
+from veltrix.simulation.cluster import Cluster, Host
+
+PATIENCE_S: Final = 4.0
+RATE_PER_S: Final = 20.0
+
+
+@dataclass(slots=True)
+class Said:
+    """One request and what came back. Times are virtual seconds; `status` is None without an answer."""
+
+    kind: str
+    key: str
+    event: str
+    body: Any
+    sent_s: float
+    heard_s: float = -1.0
+    status: int | None = None
+    answer: Any = None
+    tries: int = 1
+
+    @property
+    def settled(self) -> bool:
+        """Whether the answer is a decision, accepted or refused, or that the key belongs to another body."""
+        return self.status is not None and self.status not in (202, 429, 503)
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """(partition, offset) of the decision, where the answer names one."""
+        decision = self.answer.get("decision") if isinstance(self.answer, dict) else None
+        return None if decision is None else (decision["partition"], decision["offset"])
+
+
+@dataclass
+class Workload:
+    """The clients. `history` has every request, in the order in which they were sent."""
+
+    cluster: Cluster
+    random: Random
+    headers: dict[str, str]
+    events: list[str] = field(default_factory=list)
+    history: list[Said] = field(default_factory=list)
+    links: list[tuple[str, str]] = field(default_factory=list)
+    _numbers: int = 0
+
+    async def publish(self, count: int) -> None:
+        """Publish events of different kinds, while all is well."""
+        for number in range(count):
+            spec = self._spec(number)
+            created = await self._ask("POST", "/v1/events", spec, self.headers)
+            event = created["id"]
+            await self._ask("POST", f"/v1/events/{event}/open", None, self.headers)
+            self.events.append(event)
+
+    async def run(self, seconds: float) -> None:
+        """Clients come at random times for so long; returns when each has its answer, or gave up."""
+        clients: list[asyncio.Task[None]] = []
+        ends_s = self.cluster.loop.time() + seconds
+        while self.cluster.loop.time() < ends_s:
+            await asyncio.sleep(self.random.expovariate(RATE_PER_S))
+            clients.append(asyncio.create_task(self._client()))
+        await asyncio.gather(*clients)
+
+    async def ask_again(self) -> None:
+        """After all is well again: whoever has no decision asks once more under the same key."""
+        for said in self.history:
+            if not said.settled:
+                await self._converse(said, most=20)
+
+    def _spec(self, number: int) -> dict[str, Any]:
+        random = self.random
+        waitlist = {"size": random.choice([0, 5, 1000]), "mode": random.choice(["strict", "skip"])}
+        spec: dict[str, Any] = {
+            "slug": f"event-{number}",
+            "title": "Event",
+            "time_zone": "Europe/Berlin",
+            "starts_at": "2031-10-04T19:00",
+            "ends_at": "2031-10-04T22:00",
+            "pools": [{"key": "main", "capacity": random.choice([3, 20, 200])}],
+            "categories": [
+                {
+                    "key": "std",
+                    "title": "S",
+                    "pools": ["main"],
+                    "price": {"amount_minor": 0, "currency": "EUR"},
+                }
+            ],
+        }
+        if waitlist["size"]:
+            spec["waitlist"] = waitlist | {"promote_after_close": False}
+        if random.random() < 0.3:
+            spec["holds"] = {"ttl_s": 10}
+        return spec
+
+    async def _client(self) -> None:
+        drawn = self.random.random()
+        if drawn < 0.15 and self.links:
+            await self._cancel()
+        elif drawn < 0.25 and self.history:
+            await self._repeat(self.random.choice(self.history), other=self.random.random() < 0.3)
+        else:
+            await self._register()
+
+    async def _register(self) -> None:
+        self._numbers += 1
+        number, random = self._numbers, self.random
+        body = {
+            "contact": {"name": f"Person {number}", "email": f"person{number}@example.org"},
+            "seats": [{"category": "std"}] * random.choice([1, 1, 1, 2, 4]),
+        }
+        event = random.choice(self.events)
+        said = Said("register", f"key-{number:028d}", event, body, self.cluster.loop.time())
+        self.history.append(said)
+        await self._converse(said, most=6)
+        if said.status == 201:
+            self.links.append((said.answer["link"], event))
+
+    async def _repeat(self, earlier: Said, *, other: bool) -> None:
+        """The same request again, or another body under its key."""
+        if earlier.kind != "register":
+            return
+        body = earlier.body
+        if other:
+            body = {**body, "contact": {**body["contact"], "name": "Somebody else"}}
+        kind = "other body" if other else "register"
+        said = Said(kind, earlier.key, earlier.event, body, self.cluster.loop.time())
+        self.history.append(said)
+        await self._converse(said, most=6)
+
+    async def _cancel(self) -> None:
+        link, event = self.links.pop(self.random.randrange(len(self.links)))
+        self._numbers += 1
+        said = Said("cancel", f"key-{self._numbers:028d}", event, {"link": link}, self.cluster.loop.time())
+        self.history.append(said)
+        await self._converse(said, most=6)
+
+    async def _converse(self, said: Said, most: int) -> None:
+        """Ask under one key until there is a decision, at most so often."""
+        for _ in range(most):
+            host = self._any_host()
+            path, body = f"/v1/events/{said.event}/registrations", said.body
+            if said.kind == "cancel":
+                path, body = f"/v1/registrations/{said.body['link']}/cancel", {}
+            headers = {"idempotency-key": said.key, "prefer": "wait=3"}
+            client = f"client {self.random.randrange(50)}"
+            found = await self.cluster.request(client, host, "POST", path, body, headers, PATIENCE_S)
+            if found is not None:
+                said.heard_s = self.cluster.loop.time()
+                said.status, said.answer = found
+                if said.settled:
+                    return
+            said.tries += 1
+            await asyncio.sleep(0.5 * self.random.random())
+
+    def _any_host(self) -> Host:
+        return self.random.choice(
+            [host for host in self.cluster.hosts.values() if host.kind == "registration"]
+        )
+
+    async def _ask(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
+        found = await self.cluster.request("organizer", self._any_host(), method, path, body, headers, 20.0)
+        assert found is not None and found[0] in (200, 201), f"{method} {path} while all is well: {found}"
+        return found[1]
