@@ -252,3 +252,24 @@ sys.exit({module!r} in sys.modules)
         [sys.executable, "-c", code], env=environment(tmp_path), capture_output=True, timeout=60, check=False
     )
     assert ended.returncode == 0
+
+
+def test_production_is_judged_with_what_why_and_what_to_do(here):
+    """`config check --production` shows each finding in full, and ends with 1 where it is not fit."""
+    ended = here("config", "check", "--production", "--json")
+    assert ended.returncode == 1
+    answer = json.loads(ended.stdout)
+    assert answer["ok"] is False
+    found = {finding["code"]: finding for finding in answer["findings"]}
+    assert found["single_machine"]["level"] == "danger"
+    assert all(found[code][part] for code in found for part in ("what", "value", "why", "remedy"))
+    table = here("config", "check", "--production").stdout
+    assert all(finding["remedy"] in table for finding in found.values())
+    assert "not fit for production" in table
+
+
+def test_production_is_judged_only_of_a_configuration_that_can_be_used(here):
+    """A configuration that no process starts with is told as ever, also to programs."""
+    ended = here("config", "check", "--production", "--json", VELTRIX_HTTP_PORT="x")
+    assert ended.returncode == 1
+    assert json.loads(ended.stdout)["problems"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -11,6 +12,22 @@ from veltrix.cli.options import ConfigFile, Json, configured
 
 if TYPE_CHECKING:
     from veltrix.config import Loaded
+    from veltrix.readiness import Verdict
+
+Production = Annotated[
+    bool, typer.Option("--production", help="Judge it, its files and the running engines for production.")
+]
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        "--processes",
+        min=1,
+        metavar="N",
+        help="With --production: how many processes there will be (default: those that run).",
+        show_default=False,
+    ),
+]
+_COLOURS: Final = {"danger": "bold red", "unknown": "bold yellow", "advice": "cyan"}
 
 app = typer.Typer(help="What is configured, whether it is right, and what can be.", no_args_is_help=True)
 
@@ -66,8 +83,16 @@ def _written(value: Any) -> str:
 
 
 @app.command("check")
-def check(file: ConfigFile = None, as_json: Json = False) -> None:
-    """Say whether the configuration can be used; if not, everything that is wrong with it."""
+def check(
+    file: ConfigFile = None,
+    as_json: Json = False,
+    production: Production = False,
+    processes: Processes = None,
+) -> None:
+    """Say whether the configuration can be used; if not, everything that is wrong with it.
+
+    With --production also whether it should be: settings, files, and the engines as they run.
+    """
     from dataclasses import asdict
 
     from veltrix.cli.failures import listed
@@ -82,12 +107,54 @@ def check(file: ConfigFile = None, as_json: Json = False) -> None:
         else:
             console(stderr=True).print(f"[bold red]Wrong:[/] {escape(listed(error))}", soft_wrap=True)
         raise typer.Exit(ExitCode.NEGATIVE) from None
+    if production:
+        _examine(loaded, processes, as_json=as_json)
+        return
     if as_json:
         print_json({"ok": True, "file": str(loaded.file) if loaded.file else None, "remarks": loaded.remarks})
         return
     print_text(f"The configuration can be used ({loaded.file or 'no file'}).")
     for remark in loaded.remarks:
         warn(remark)
+
+
+def _examine(loaded: Loaded, processes: int | None, *, as_json: bool) -> None:
+    """Print what is found; the exit code says whether it is fit for production."""
+    import asyncio
+    from dataclasses import asdict
+
+    from veltrix.cli.output import print_json
+    from veltrix.readiness import examine
+
+    verdict = asyncio.run(examine(loaded, processes=processes))
+    if as_json:
+        findings = [asdict(finding) for finding in verdict.findings]
+        file = str(loaded.file) if loaded.file else None
+        print_json({"ok": verdict.good, "file": file, "findings": findings, "remarks": loaded.remarks})
+    else:
+        _print_verdict(verdict, loaded)
+    if not verdict.good:
+        raise typer.Exit(ExitCode.NEGATIVE)
+
+
+def _print_verdict(verdict: Verdict, loaded: Loaded) -> None:
+    from rich.table import Table
+
+    from veltrix.cli.output import escape, print_table, print_text
+
+    if verdict.findings:
+        table = Table(box=None, pad_edge=False, header_style="bold", show_lines=False, padding=(0, 2, 1, 0))
+        table.add_column("")
+        for column in ("What", "Now", "Why it matters", "What to do"):
+            table.add_column(column, overflow="fold")
+        for finding in verdict.findings:
+            texts = (finding.what, finding.value, finding.why, finding.remedy)
+            table.add_row(f"[{_COLOURS[finding.level]}]{finding.level}[/]", *map(escape, texts))
+        print_table(table)
+    counts = Counter(finding.level.value for finding in verdict.findings)
+    told = ", ".join(f"{counts[level]} {level}" for level in _COLOURS if counts[level]) or "nothing found"
+    fit = "fit" if verdict.good else "not fit"
+    print_text(f"The deployment is {fit} for production: {told} ({loaded.file or 'no file'}).")
 
 
 @app.command("reference")

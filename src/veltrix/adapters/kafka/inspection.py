@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -96,7 +97,9 @@ async def _knock(address: str, timeout_s: float) -> str:
             _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
     except TimeoutError:
         return "did not answer in time"
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+    except ValueError as error:
         return str(error)
     writer.close()
     return ""

@@ -7,6 +7,7 @@ servers, roles and databases say of themselves.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -77,13 +78,15 @@ class Role:
 class Server:
     """What one server said of itself; only `address` and `error` when it said nothing.
 
-    `standbys` are the names of those that stream from it, `sessions` the (name, role, superuser) of
-    Veltrix' own connections, by process. `clock_ahead_s` is by how much its clock differs from ours,
-    `clock_slack_s` how exact that is. `weak_rules` is None where the role may not see them.
+    `lacks_database`: the rest was asked in the database `postgres`. `standbys` are the names of those that
+    stream from it, `sessions` the (name, role, superuser) of Veltrix' own connections, by process.
+    `clock_ahead_s` is by how much its clock differs from ours, `clock_slack_s` how exact that is.
+    `weak_rules` is None where the role may not see them.
     """
 
     address: str
     error: str = ""
+    lacks_database: bool = False
     version: int = 0
     primary: bool = False
     encrypted: bool = False
@@ -113,25 +116,37 @@ async def _look(settings: PostgresSettings, address: Address, timeout_s: float) 
     connection: Connection | None = None
     try:
         async with asyncio.timeout(timeout_s):
-            connection = await asyncpg.connect(
-                host=address[0],
-                port=address[1],
-                user=settings.user,
-                password=settings.password,
-                database=settings.database,
-                ssl=settings.ssl_context(),
-                timeout=timeout_s * 2,  # ours is the one that counts
-                server_settings={"application_name": f"{settings.application} config check"},
-                connection_class=QuietConnection,
-            )
+            try:
+                connection = await _connected(settings, address, settings.database)
+            except asyncpg.InvalidCatalogNameError:
+                connection = await _connected(settings, address, "postgres")
+                server = replace(server, lacks_database=True)
             return await _asked(connection, server)
     except TimeoutError:
         return replace(server, error=TOO_LATE)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, Rejected) as error:
+    except OSError as error:
+        return replace(
+            server, error=os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        )
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, Rejected) as error:
         return replace(server, error=str(error) or type(error).__name__)
     finally:
         if connection is not None:
             connection.terminate()
+
+
+async def _connected(settings: PostgresSettings, address: Address, database: str) -> Connection:
+    return await asyncpg.connect(
+        host=address[0],
+        port=address[1],
+        user=settings.user,
+        password=settings.password,
+        database=database,
+        ssl=settings.ssl_context(),
+        timeout=3600,  # it is bounded by whoever calls
+        server_settings={"application_name": f"{settings.application} config check"},
+        connection_class=QuietConnection,
+    )
 
 
 async def _asked(connection: Connection, server: Server) -> Server:
