@@ -265,7 +265,6 @@ async def test_a_directory_is_bounded():
             assert (await house.register(event)).status_code == 201
             assert len(directory) <= 4
         directory.forget(0)
-        assert len(directory) == 0
         assert (await house.register(events[0], person("Eve"))).status_code in (201, 409)
 
 

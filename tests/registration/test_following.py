@@ -100,7 +100,7 @@ async def test_a_gap_in_the_facts_empties_what_was_built_from_them():
         assert len(core.directory) == 1
         lost = house.service._following[0] + 7
         await house.feed.publish(0, [replace(told(waiting(99)), seq=lost)], 1)
-        await until(lambda: not len(core.directory))
+        await until(lambda: core.directory._entries[event].stale)
         assert (await house.register(event, person("Eve"))).status_code == 201
 
 
@@ -109,7 +109,7 @@ async def test_an_event_that_changes_while_it_is_read():
     async with a_house() as house:
         event = await house.open_event()
         core = house.service.core
-        core.directory.forget(0)
+        core.directory._entries.clear()
         gate, read = asyncio.Event(), house.ledger.event
 
         async def slow(*arguments):

@@ -121,6 +121,10 @@ class Planner:
                         await self.courtesy()
                     delay_s = limits.BACKOFF_MIN_S
                     await self._wait()
+                except Fenced as error:  # another process planned these facts: go on behind it
+                    _log.debug("inbox_moved", error=str(error))
+                    await self._back_off(delay_s)
+                    delay_s = min(delay_s * 2, limits.BACKOFF_MAX_S)
                 except PortError as error:
                     _log.warning("planning_interrupted", error=str(error))
                     await self._back_off(delay_s)

@@ -75,9 +75,9 @@ class Ticker:
         appended = 0
         now_ms = self.clock.now_ms()
         for partition in range(self.log.identity.partitions):
-            if await self._lags(partition):
-                continue
             found = await self.ledger.due(partition, now_ms, limits.DUE_PER_TICK)
+            if not found or await self._lags(partition):  # the log is asked only where it matters
+                continue
             records = [Record(encode_command(_command(due, now_ms))) for due in found]
             # Together, so that they share the log's cost; among holds that are due the order is nobody's.
             await asyncio.gather(*(self.log.append(partition, record) for record in records))

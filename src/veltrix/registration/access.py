@@ -12,6 +12,7 @@ from typing import Final
 
 from veltrix.domain.identifiers import KEY
 from veltrix.ports.access import Access, ApiKey, Scope
+from veltrix.ports.errors import PortError
 from veltrix.ports.system import Clock, Entropy
 from veltrix.registration.calls import Call
 from veltrix.registration.problems import Problem
@@ -21,6 +22,7 @@ _ID_BYTES: Final = 16
 _SECRET_BYTES: Final = 32
 _KNOWN_MAX: Final = 1_000
 _KNOWN_FOR_S: Final = 2.0
+_KNOWN_WITHOUT_STORE_S: Final = 60.0
 _KEY: Final = re.compile(r"vk_([0-9a-f]{32})_([A-Za-z0-9_-]{43})", re.ASCII)
 _CHALLENGE: Final = (b"www-authenticate", b'Bearer realm="veltrix"')
 
@@ -43,12 +45,15 @@ def new_api_key(
 
 
 class Doorkeeper:
-    """Checks API keys. A key that was found is believed for two seconds: so long a revocation may take."""
+    """Checks API keys. A key that was found is believed for two seconds: so long a revocation may take.
+
+    While the store cannot be asked it is believed for up to a minute more, so that organizers can go on.
+    """
 
     def __init__(self, access: Access, clock: Clock) -> None:
         self._access = access
         self._clock = clock
-        self._known: OrderedDict[str, tuple[ApiKey, float]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[ApiKey, float, float]] = OrderedDict()
 
     async def identify(self, call: Call) -> ApiKey | None:
         """The key that the call carries; None when it carries none. Raises `Problem` unauthorized."""
@@ -71,10 +76,16 @@ class Doorkeeper:
         known = self._known.get(key_id)
         if known is not None and now_s < known[1]:
             return known[0]
-        found = await self._access.find(key_id)
+        try:
+            found = await self._access.find(key_id)
+        except PortError:
+            if known is None or now_s > known[2] + _KNOWN_WITHOUT_STORE_S:
+                raise
+            self._known[key_id] = (known[0], now_s + _KNOWN_FOR_S, known[2])
+            return known[0]
         self._known.pop(key_id, None)
         if found is not None:
-            self._known[key_id] = (found, now_s + _KNOWN_FOR_S)
+            self._known[key_id] = (found, now_s + _KNOWN_FOR_S, now_s)
             if len(self._known) > _KNOWN_MAX:
                 self._known.popitem(last=False)
         return found

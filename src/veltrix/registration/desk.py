@@ -206,6 +206,11 @@ class Desk:
             if not watchers:
                 del self._watchers[command]
 
+    @property
+    def waiting(self) -> bool:
+        """Whether anybody waits by a receipt, for what perhaps another process appended."""
+        return bool(self._watchers)
+
     def advanced(self, partition: int, next_offset: int) -> None:
         """All commands of a partition before `next_offset` are decided."""
         progress = self.progress[partition]

@@ -14,6 +14,7 @@ from veltrix.observability.logging import get_logger
 from veltrix.ports.access import Access
 from veltrix.ports.errors import PortError
 from veltrix.ports.feed import Feed, Published, Replies
+from veltrix.ports.ledger import Head
 from veltrix.ports.log import Log
 from veltrix.ports.queries import Queries
 from veltrix.ports.system import Clock, Entropy
@@ -25,6 +26,7 @@ from veltrix.registration.decisions import Decisions
 from veltrix.registration.door import Door
 from veltrix.registration.endpoints import Gate
 from veltrix.registration.events import Events
+from veltrix.registration.heads import Heads
 from veltrix.registration.health import Probes
 from veltrix.registration.imports import Imports
 from veltrix.registration.intake import Intake
@@ -77,6 +79,10 @@ class RegistrationService:
         self._probes = Probes(self.core)
         self._tasks: list[asyncio.Task[None]] = []
         self._following: dict[int, int] = {}
+        self._missing: dict[int, int] = {}
+        self._heads = Heads(
+            queries, clock, self.core.desk.progress, lambda: self.core.desk.waiting, self._learn
+        )
         core, intake, decisions = self.core, Intake(self.core), Decisions(self.core)
         single = Registrations(core)
         pages = Pages(core, intake, decisions, single)
@@ -111,6 +117,7 @@ class RegistrationService:
         self._tasks = [
             asyncio.create_task(self._follow(subscription), name="registration/facts"),
             asyncio.create_task(self.core.desk.sweep(), name="registration/sweep"),
+            asyncio.create_task(self._heads.run(), name="registration/heads"),
             asyncio.create_task(self._live.hub.beat(), name="registration/heartbeat"),
         ]
         self._probes.started = True
@@ -141,13 +148,7 @@ class RegistrationService:
         while True:
             try:
                 async for batch in subscription:
-                    if batch.facts:
-                        expected = self._following.get(batch.partition)
-                        if expected is not None and batch.facts[0].seq != expected:
-                            self._forget(batch.partition)
-                        self._following[batch.partition] = batch.facts[-1].seq + 1
-                        for fact in batch.facts:
-                            core.apply(fact)
+                    self._take(batch)
                     core.desk.advanced(batch.partition, batch.next_offset)
             except PortError as error:
                 _log.warning("feed_interrupted", error=str(error))
@@ -155,6 +156,29 @@ class RegistrationService:
             subscription = core.ports.feed.subscribe()
             for partition in range(core.ports.log.identity.partitions):
                 self._forget(partition)
+
+    def _take(self, batch: Published) -> None:
+        """Apply facts that were not seen yet; whoever took a partition over may publish some once more."""
+        if not batch.facts:
+            return
+        expected = self._following.get(batch.partition, 0)
+        if expected and batch.facts[0].seq > expected:
+            self._forget(batch.partition)
+        self._following[batch.partition] = max(expected, batch.facts[-1].seq + 1)
+        for fact in batch.facts:
+            if fact.seq >= expected:
+                self.core.apply(fact)
+
+    def _learn(self, head: Head) -> None:
+        """What the ledger itself says of a partition. Facts that were published a while ago and never came
+        here are lost: nothing may come after them that would show the gap."""
+        self.core.desk.advanced(head.partition, head.next_offset)
+        missing = self._missing.get(head.partition, 0)
+        if missing and self._following.get(head.partition, 0) <= missing:
+            self._forget(head.partition)
+            self._following[head.partition] = missing + 1
+        behind = head.relayed_seq >= self._following.get(head.partition, 0)
+        self._missing[head.partition] = head.relayed_seq if behind else 0
 
     def _forget(self, partition: int) -> None:
         """Facts went missing: whatever was built from them is built anew."""
