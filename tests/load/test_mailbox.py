@@ -116,6 +116,17 @@ class Pages:
         return Response(200, {}, "\n".join([*lines, ""]).encode())
 
 
+def test_what_was_never_answered_may_have_led_to_mail():
+    """Somebody whose request was not answered may have been told or not; both are right."""
+    lost = attempt("anna@example.org", 1, "confirmed")
+    lost.answer, lost.outcome = None, Outcome.TIMED_OUT
+    history = seen(lost)
+    assert owed(history) == {"anna@example.org": Owed(0, 2)}
+    for mails in ({}, {"anna@example.org": 1}, {"anna@example.org": 2}):
+        assert list(untold(history, Spooled(Counter(mails), 0.0))) == []
+    assert list(untold(history, Spooled(Counter({"anna@example.org": 3}), 0.0)))
+
+
 async def test_waiting_ends_when_all_are_out(monkeypatch):
     """Neither enough notices with some still open, nor too few with none open, ends the wait."""
     monkeypatch.setattr("veltrix.load.mailbox._POLL_S", 0.0)

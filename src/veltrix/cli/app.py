@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from veltrix.cli import auditing, clusters, configuring, keys, loading, preparing, running, serving
+from veltrix.cli import auditing, clusters, configuring, keys, loading, preparing, rehearsing, running, serving
 from veltrix.cli.exits import ExitCode, table
 from veltrix.cli.options import Json
 
@@ -29,6 +29,7 @@ app.command("audit", short_help="Compare the ledger with a replay of the log.")(
 app.add_typer(keys.app, name="key")
 app.add_typer(configuring.app, name="config")
 clusters.app.command("prepare")(preparing.prepare)
+clusters.app.command("rehearse")(rehearsing.rehearse)
 app.add_typer(clusters.app, name="cluster")
 
 

@@ -82,7 +82,7 @@ def up(
     from veltrix.cluster.plan import Profile
     from veltrix.cluster.tools import Tools
 
-    with _told():
+    with told():
         directory = directory.resolve()
         if (directory / "cluster.json").exists():
             it = LocalCluster.open(directory, Tools.here())
@@ -238,7 +238,7 @@ def heal(
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """Errors of the cluster as messages with a remedy."""
     from veltrix.cli.failures import Failure
     from veltrix.cluster.local import ClusterError
@@ -260,7 +260,7 @@ def _opened(directory: Path) -> Iterator[LocalCluster]:
     from veltrix.cluster.local import LocalCluster
     from veltrix.cluster.tools import Tools
 
-    with _told():
+    with told():
         yield LocalCluster.open(directory.resolve(), Tools.here())
 
 

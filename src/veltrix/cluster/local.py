@@ -78,14 +78,14 @@ class LocalCluster:
 
     @classmethod
     def create(
-        cls, directory: Path, tools: Tools, profile: Profile, hosts: int = 0
+        cls, directory: Path, tools: Tools, profile: Profile, hosts: int = 0, processing: int = 0
     ) -> tuple[LocalCluster, str]:
         """A new cluster, and why it has no test hosts where some were asked for. Nothing is started yet."""
         why = why_not() if hosts else ""
         if hosts and not why:
-            plan = make_plan(profile, hosts, free_subnet())
+            plan = make_plan(profile, hosts, free_subnet(), processing=processing)
         else:
-            plan = with_ports(make_plan(profile, 0), free_ports)
+            plan = with_ports(make_plan(profile, 0, processing=processing), free_ports)
         cluster = cls(plan, directory, tools)
         cluster.starter.check()
         directory.mkdir(parents=True, exist_ok=True)

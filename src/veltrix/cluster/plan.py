@@ -138,16 +138,20 @@ class Plan:
         )
 
 
-def make_plan(profile: Profile, hosts: int, subnet: str = "", identity: str = "") -> Plan:
+def make_plan(
+    profile: Profile, hosts: int, subnet: str = "", identity: str = "", processing: int = 0
+) -> Plan:
     """A new cluster; ports on the loopback are still to be chosen (`with_ports`).
 
+    `processing` is the number of processing processes where it is not the profile's.
     `subnet` is the beginning of the test hosts' addresses, such as "10.77.3".
     """
     places = [Host(f"host-{number}", f"{subnet}.{number}") for number in range(1, hosts + 1)]
     engines, services = (3, max(2, hosts)) if profile is Profile.HA else (1, 1)
     nodes: list[Node] = []
     for kind in (*ENGINES, *SERVICES):
-        for number in range(1, (engines if kind.is_engine else services) + 1):
+        count = engines if kind.is_engine else services
+        for number in range(1, (processing or count if kind is Kind.PROCESSING else count) + 1):
             place = places[(number - 1) % len(places)] if places else Host("", LOOPBACK)
             shift = (number - 1) // len(places) if places else 0
             ports = {name: port + 100 * shift for name, port in PORT_NAMES[kind].items()}

@@ -139,4 +139,5 @@ def _attempt(number: int, request: Request) -> Attempt:
         settled_ns=request.decided_ns,
         tried=request.tried,
         retried=request.retry is not None,
+        impatient=request.impatient,
     )

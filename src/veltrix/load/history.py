@@ -77,6 +77,7 @@ class Attempt:
     `intended_ns` is when an open loop's schedule wanted it. `received_ns` is when the first answer was read
     (also a 202); `answer` is the decision, also one that had to be asked for again after a 202.
     `settled_ns` is when the decision was read: later than `received_ns` where a 202 was followed to it.
+    `impatient` ones asked not to be kept waiting for it.
     `tried` counts the same request before this one; `retried` says that another one followed it.
     `target` is the registration that a cancel is about.
     """
@@ -99,6 +100,7 @@ class Attempt:
     settled_ns: int | None = None
     tried: int = 0
     retried: bool = False
+    impatient: bool = False
 
     @property
     def latency_ns(self) -> int | None:

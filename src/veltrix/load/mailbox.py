@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from veltrix.load.client import Asker, ClientError
-from veltrix.load.history import Attempt, History, Kind, Outcome
+from veltrix.load.history import Attempt, History, Kind
 from veltrix.load.watch import Watcher
 
 _SAMPLE: Final = re.compile(rb'^veltrix_notices\{status="(\w+)"\} ([0-9.e+]+)$', re.MULTILINE)
@@ -26,7 +26,8 @@ _OPEN: Final = ("pending", "attempting", "unknown")
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """How many notices a person is owed. A waitlisted one who cancelled may have been promoted in between."""
+    """How many notices a person is owed. A waitlisted one who cancelled may have been promoted in between,
+    and what was never answered may have happened."""
 
     least: int
     most: int
@@ -38,9 +39,12 @@ def owed(history: History) -> dict[str, Owed]:
     known: dict[str, Owed] = {}
     for asked in history.commands.values():
         answer = asked.decided.answer if asked.decided is not None else None
-        if answer is None or answer.refusal:
-            continue
         before = known.get(asked.first.email.casefold(), Owed(0, 0))
+        if answer is None:  # nobody knows whether it happened: a seat, or a wait and then a seat
+            known[asked.first.email.casefold()] = Owed(before.least, before.most + 2)
+            continue
+        if answer.refusal:
+            continue
         least = most = 1
         if asked.first.kind is not Kind.CANCEL and answer.status == "waitlisted":
             now = status.get(answer.registration)
@@ -144,7 +148,7 @@ def untold(history: History, spooled: Spooled) -> Iterator[str]:
         got = spooled.by_address[email]
         if not debt.least <= got <= debt.most:
             yield f"{email} was sent {got} mails and is owed {debt.least}"
-    if history.terms.exclusive and all(each.outcome is not Outcome.TIMED_OUT for each in history.attempts):
+    if history.terms.exclusive:
         for email in sorted(spooled.by_address.keys() - debts.keys()):
             yield f"{email} was sent mail and is owed none"
 

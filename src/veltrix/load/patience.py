@@ -69,5 +69,6 @@ def _blank(request: Request) -> Request:
         payload=request.payload,
         intended_ns=request.sent_ns if request.intended_ns is None else request.intended_ns,
         target=request.target,
+        impatient=request.impatient,
         first_ns=request.first_ns or request.sent_ns,
     )

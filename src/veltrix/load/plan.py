@@ -46,6 +46,7 @@ class Request:
     decided_ns: int | None = None
     timed_out: bool = False
     target: str = ""
+    impatient: bool = False
     first_ns: int = 0
     tried: int = 0
     retry: Request | None = None
@@ -142,9 +143,11 @@ class Planner:
         return f"{self._keys.getrandbits(128):032x}"
 
     def _again_as(self, kind: Kind, first: Request) -> Request:
-        return Request(
+        again = Request(
             first.person, kind, first.key, first.email, first.name, first.categories, first.payload
         )
+        again.impatient = first.impatient
+        return again
 
     def _register(
         self, number: int, kind: Kind, key: str, person: Person, categories: tuple[str, ...]
@@ -160,7 +163,9 @@ class Planner:
             headers["Prefer"] = f"wait={wait_s}"
         body = _encode(self._body(person, categories))
         payload = request_bytes(self._target, "POST", self._path, headers, body)
-        return Request(number, kind, key, person.email, person.name, categories, payload)
+        made = Request(number, kind, key, person.email, person.name, categories, payload)
+        made.impatient = impatient
+        return made
 
     def _body(self, person: Person, categories: tuple[str, ...]) -> dict[str, Any]:
         company = (None, *person.party)
