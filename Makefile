@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup engines demo run test check bench format lock clean \
+.PHONY: help setup engines demo run test check bench bench-cluster rehearse format lock clean \
 	lint lint-format lint-code lint-types lint-rooms \
 	test-house test-unit test-conformance test-api test-cluster test-e2e
 
@@ -83,6 +83,12 @@ test-e2e: $(DEV) ## real processes, real kills
 
 bench: $(DEV) ## the benchmarks, one table
 	@$(BIN)/python -m benchmarks
+
+bench-cluster: engines ## how fast a cluster on this machine is, and where the time goes (QUICK=1: only that it works)
+	@$(BIN)/python -m benchmarks.cluster $(if $(QUICK),--quick)
+
+rehearse: engines ## faults on a cluster under load: recovery times, promises kept (REPEAT=5, HOSTS=3 as root for cuts)
+	@$(BIN)/veltrix cluster rehearse --repeat $(or $(REPEAT),1) --hosts $(or $(HOSTS),0)
 
 format: $(DEV) ## put the code into the house's format
 	$(BIN)/ruff check --fix-only --quiet $(SOURCES)
