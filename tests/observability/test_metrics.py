@@ -138,7 +138,10 @@ ROUTE = {"route": "/v1/events/{event}", "method": "POST"}
         (lambda m: (m.owned(0, True), m.owned(0, False), m.owned(0, False)), {"terms_held": (0, {})}),
         (lambda m: m.fenced(0), {"fenced_total": (1, {})}),
         (lambda m: m.ticked(4), {"due_commands_total": (4, {})}),
-        (lambda m: m.published(3), {"facts_published_total": (3, {})}),
+        (
+            lambda m: m.published(3, 0.002),
+            {"facts_published_total": (3, {}), "publish_seconds_sum": (0.002, {})},
+        ),
         (lambda m: m.erased(), {"people_erased_total": (1, {})}),
         (
             lambda m: m.planned("registration_confirmed", 2),

@@ -98,8 +98,9 @@ class Signals(NullMetrics):
         """A round ended."""
         self.tell("ticked", appended)
 
-    def published(self, facts: int) -> None:
+    def published(self, facts: int, seconds: float) -> None:
         """Facts went out."""
+        del seconds
         self.tell("published", facts)
 
     def erased(self) -> None:

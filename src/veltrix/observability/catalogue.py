@@ -172,6 +172,7 @@ DECISION_SECONDS = histogram(
     "From a command's append until its decision is committed and its facts are published.",
     buckets=FINE_S,
 )
+PUBLISH_SECONDS = histogram("publish_seconds", PUBLISH, "Publishing the facts of what was just committed.")
 PUBLISHED = counter("facts_published", PUBLISH, "Facts published after their commit.")
 ERASED = counter("people_erased", PUBLISH, "Erasures whose keys were destroyed.")
 NOTICES_PLANNED = counter("notices_planned", NOTIFY, "Notices recorded, by the kind of fact.", ("kind",))

@@ -58,6 +58,7 @@ class Metrics:
         self._owned: set[int] = set()
         self._ticked = number(catalogue.TICKED).child()
         self._decision_seconds = spread(catalogue.DECISION_SECONDS).child()
+        self._publish_seconds = spread(catalogue.PUBLISH_SECONDS).child()
         self._published = number(catalogue.PUBLISHED).child()
         self._erased = number(catalogue.ERASED).child()
         self._planned = number(catalogue.NOTICES_PLANNED)
@@ -146,8 +147,9 @@ class Metrics:
         """A decision was committed and published that long after its command's append."""
         self._decision_seconds.observe(seconds)
 
-    def published(self, facts: int) -> None:
-        """Facts were published."""
+    def published(self, facts: int, seconds: float) -> None:
+        """Facts were published, which took so long."""
+        self._publish_seconds.observe(seconds)
         self._published.add(facts)
 
     def erased(self) -> None:
@@ -244,7 +246,7 @@ class NullMetrics:
     def decision_latency(self, seconds: float) -> None:
         """Does nothing."""
 
-    def published(self, facts: int) -> None:
+    def published(self, facts: int, seconds: float) -> None:
         """Does nothing."""
 
     def erased(self) -> None:

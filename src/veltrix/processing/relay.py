@@ -31,8 +31,8 @@ class RelayMetrics(Protocol):
     def decision_latency(self, seconds: float) -> None:
         """From the log's append time of a command to its facts being published."""
 
-    def published(self, facts: int) -> None:
-        """Facts were acknowledged by the feed."""
+    def published(self, facts: int, seconds: float) -> None:
+        """Facts were acknowledged by the feed, so long after they were handed to it."""
 
     def erased(self) -> None:
         """A person's keys were destroyed."""
@@ -125,11 +125,12 @@ class Relay:
             for numbered in facts:
                 if numbered.fact.kind is FactKind.PERSON_ERASED:
                     await self._erase(numbered)
+            began_s = self.clock.monotonic_s()
             await self.feed.publish(self.partition, facts, next_offset)
             self._told_offset = next_offset
             if facts:
                 self._published_seq = facts[-1].seq
-                self.metrics.published(len(facts))
+                self.metrics.published(len(facts), self.clock.monotonic_s() - began_s)
             now_ms = self.clock.now_ms()
             for append_ms in appended_ms:
                 self.metrics.decision_latency((now_ms - append_ms) / 1000)
