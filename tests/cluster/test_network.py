@@ -1,13 +1,18 @@
 """Test hosts: what is cut is lost, in the direction that was cut, and only there."""
 
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from veltrix.cluster.local import LocalCluster
 from veltrix.cluster.network import NAMESPACES, Network, NetworkError, Way, free_subnet, why_not
 from veltrix.cluster.plan import Profile, make_plan
+from veltrix.cluster.tools import Tools
 
 WHY_NOT = why_not()
 needs_hosts = pytest.mark.skipif(bool(WHY_NOT), reason=f"no test hosts: {WHY_NOT}")
@@ -21,6 +26,17 @@ try:
     print(ear.recv(64).decode())
 except TimeoutError:
     print("nothing")
+"""
+ECHO = """
+import socket
+door = socket.create_server(("0.0.0.0", 7008))
+print("listening", flush=True)
+link, _ = door.accept()
+got = 0
+while chunk := link.recv(65536):
+    got += len(chunk)
+link.sendall(str(got).encode())
+link.close()
 """
 SAY = """
 import socket, sys, time
@@ -73,6 +89,34 @@ def test_a_cut_loses_what_goes_its_way(network: Network, way: Way, to: bool, fro
     assert network.state("host-1") == ""
     assert heard(network, "host-2", "host-1")
     assert heard(network, "host-1", "host-2")
+
+
+@needs_hosts
+def test_a_delay_holds_up_every_packet_and_loses_none(tmp_path: Path):
+    """What a host is asked comes back two delays later, and is what was sent, however large."""
+    plan = make_plan(Profile.HA, 2, free_subnet())
+    cluster = LocalCluster(plan, tmp_path, Tools.here())
+    cluster.network.up()
+    try:
+        cluster.delay("host-1", 150)
+        assert cluster.network.state("host-1") == "delayed"
+        address = plan.hosts[0].address
+        inside = cluster.network.inside("host-1", [sys.executable, "-c", ECHO])
+        with subprocess.Popen(inside, stdout=subprocess.PIPE, text=True) as echo:
+            assert echo.stdout is not None
+            assert echo.stdout.readline() == "listening\n"
+            begun_s = time.monotonic()
+            with socket.create_connection((address, 7008), timeout=10) as link:
+                assert time.monotonic() - begun_s >= 0.3
+                link.sendall(bytes(1_000_000))
+                link.shutdown(socket.SHUT_WR)
+                assert link.recv(64) == b"1000000"
+        cluster.heal()
+        assert cluster.network.state("host-1") == ""
+        assert heard(cluster.network, "host-2", "host-1")
+    finally:
+        cluster.heal()
+        cluster.network.down()
 
 
 @needs_hosts

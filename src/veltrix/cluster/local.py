@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from veltrix.cluster import probes
 from veltrix.cluster.network import Network, NetworkError, Way, free_subnet, why_not
@@ -34,9 +34,11 @@ from veltrix.cluster.starting import Starter, run_first
 from veltrix.cluster.tools import Tools
 
 PLAN_FILE: Final = "cluster.json"
-READY_S: Final = 90.0
+READY_S: Final = 180.0
+STOP_S: Final = 20.0
 _POLL_S: Final = 0.2
 
+T = TypeVar("T")
 Tell = Callable[[str, int, int], None]
 
 
@@ -52,8 +54,8 @@ class ClusterError(Exception):
 class Status:
     """A node as `veltrix cluster status` shows it.
 
-    `state` is "ready", "starting" (it runs and does not do its work yet, or no more), "paused", "dead" (it
-    ended and nobody asked it to) or "down".
+    `state` is "ready", "starting" (it runs and does not do its work yet, or no more), "unreachable" (its host
+    is cut off), "paused", "dead" (it ended and nobody asked it to) or "down".
     """
 
     node: Node
@@ -62,6 +64,17 @@ class Status:
     role: str
     leads: bool
     network: str
+
+
+def _relay(host: str) -> str:
+    return f"delay-{host}"
+
+
+def _end(processes: Sequence[Process]) -> None:
+    for process in processes:
+        process.send(signal.SIGKILL)
+    for process in processes:
+        process.wait_gone(STOP_S)
 
 
 def _silent(_: str, __: int, ___: int) -> None:
@@ -99,8 +112,7 @@ class LocalCluster:
             return cls(Plan.read(directory / PLAN_FILE), directory, tools)
         except FileNotFoundError:
             raise ClusterError(
-                f"there is no cluster in {directory}",
-                "veltrix cluster up makes one; --directory names another",
+                f"there is no cluster in {directory}", "veltrix cluster up makes one"
             ) from None
         except ValueError as error:
             raise ClusterError(str(error), "veltrix cluster up --directory with another one") from error
@@ -191,10 +203,8 @@ class LocalCluster:
             inside = self.network.inside(node.host, launch.command)
             self.registry.start(node.name, inside, launch.directory, launch.environment or None)
         except (OSError, subprocess.CalledProcessError) as error:
-            words = self.registry.last_words(node.name)
-            raise ClusterError(
-                f"{node.name} cannot be started: {error}\n{words}", f"see {self.registry.log(node.name)}"
-            ) from error
+            told = f"{node.name} cannot be started: {error}\n{self.registry.last_words(node.name)}"
+            raise ClusterError(told, f"see {self.registry.log(node.name)}") from error
 
     def wait_ready(self, nodes: Sequence[Node], tell: Tell = _silent, timeout_s: float = READY_S) -> None:
         """Wait until all of them do their work."""
@@ -237,9 +247,11 @@ class LocalCluster:
         for node in nodes:
             process = running[node.name]
             answer = seen.get(node.name, probes.SILENT)
-            state = self._state(node, process, answer)
-            role = answer.role if process else ""
             network = networks.get(node.host, "")
+            state = self._state(node, process, answer)
+            if state == "starting" and network not in ("", "delayed"):
+                state = "unreachable"
+            role = answer.role if process else ""
             shown.append(Status(node, process.pid if process else None, state, role, answer.leads, network))
         return shown
 
@@ -266,9 +278,8 @@ class LocalCluster:
         process = self.registry.find(node.name)
         found = [process] if process else []
         if node.kind is Kind.POSTGRES:
-            server = self.postmaster(node)
-            found += [member for member in family(server) if member not in found] if server else []
-            found = found if process is None else [*found, *(m for m in family(process) if m not in found)]
+            roots = [*found, *filter(None, [self.postmaster(node)])]
+            found = list(dict.fromkeys(member for root in roots for member in family(root)))
         return found
 
     def postmaster(self, node: Node) -> Process | None:
@@ -285,19 +296,14 @@ class LocalCluster:
 
     def kill(self, nodes: Sequence[Node]) -> None:
         """End them at once, as a power cut would: kill -9, of all before any can react."""
-        found = [process for node in nodes for process in self.processes(node)]
-        for process in found:
-            process.send(signal.SIGKILL)
-        for process in found:
-            process.wait_gone(10.0)
+        _end([process for node in nodes for process in self.processes(node)])
 
     def kill_server(self, node: Node) -> None:
         """Kill the server of a PostgreSQL node and leave its agent, which is to notice."""
         server = self.postmaster(node)
         if server is None:
             raise ClusterError(f"the server of {node.name} does not run")
-        server.send(signal.SIGKILL)
-        server.wait_gone(10.0)
+        _end([server])
 
     def pause(self, nodes: Sequence[Node]) -> None:
         """Stop them in the middle of whatever they do."""
@@ -320,25 +326,32 @@ class LocalCluster:
 
     def cut(self, host: str, way: Way = Way.BOTH) -> None:
         """Cut a test host off."""
-        self._on_network(partial(self.network.cut, host, way))
+        self.heal([host])
+        self._on_network(lambda: self.network.cut(host, way))
 
     def delay(self, host: str, delay_ms: int) -> None:
         """Hold up what a test host sends and gets."""
-        self._on_network(partial(self.network.delay, host, delay_ms))
+        self.heal([host])
+        relay = self._on_network(lambda: self.network.delay(host, delay_ms))
+        if relay:
+            self.registry.start(_relay(host), relay, self.directory)
 
     def heal(self, hosts: Sequence[str] = ()) -> None:
         """End cuts and delays, of all test hosts unless some are named."""
         for host in hosts or [host.name for host in self.plan.hosts]:
+            self._end_relay(host)
             self._on_network(partial(self.network.heal, host))
 
-    def _on_network(self, change: Callable[[], None]) -> None:
+    def _end_relay(self, host: str) -> None:
+        stop_all([*filter(None, [self.registry.find(_relay(host))])], signal.SIGTERM, 5.0)
+        self.registry.forget(_relay(host))
+
+    def _on_network(self, change: Callable[[], T]) -> T:
         if not self.plan.hosts:
-            raise ClusterError(
-                "this cluster has no test hosts: all of it is on the loopback",
-                "make one with veltrix cluster up --hosts 3 (root on Linux)",
-            )
+            remedy = "make one with veltrix cluster up --hosts 3 (root on Linux)"
+            raise ClusterError("this cluster has no test hosts: all of it is on the loopback", remedy)
         try:
-            change()
+            return change()
         except NetworkError as error:
             raise ClusterError(str(error)) from error
 
@@ -354,20 +367,21 @@ class LocalCluster:
         if not nodes:
             return
         self.resume(nodes)  # who is paused hears nothing
-        patience_s = 20.0
         agents = {node.name: self.registry.find(node.name) for node in nodes}
         is_alone = nodes[0].kind is Kind.POSTGRES and not self.plan.under_patroni
         number = signal.SIGINT if is_alone else signal.SIGTERM
-        stop_all([agent for agent in agents.values() if agent], number, patience_s)
+        stop_all([agent for agent in agents.values() if agent], number, STOP_S)
         for node in nodes:
             self.registry.forget(node.name)
             if node.kind is Kind.POSTGRES and (server := self.postmaster(node)):
-                stop_all([server], signal.SIGINT, patience_s)  # its agent was gone before
+                stop_all([server], signal.SIGINT, STOP_S)  # its agent was gone before
 
     def down(self) -> None:
         """Stop everything, and remove the test hosts. The data stays."""
         with self.alone():
             self.stop(self.plan.nodes)
+            for host in self.plan.hosts:
+                self._end_relay(host.name)
             self.network.down()
 
     def remove(self) -> None:
@@ -375,13 +389,12 @@ class LocalCluster:
         if any(self.registry.find(node.name) for node in self.plan.nodes):
             raise ClusterError("the cluster runs", "veltrix cluster down")
         shutil.rmtree(self.starter.outside(), ignore_errors=True)
-        for name in [*(node.name for node in self.plan.nodes), "logs", "run", "spool", "veltrix"]:
+        files = (PLAN_FILE, "veltrix.toml", "master.key", "lock")
+        for name in [*(node.name for node in self.plan.nodes), "logs", "run", "spool", "veltrix", *files]:
             path = self.directory / name
-            if path.is_symlink():
+            if path.is_symlink() or path.is_file():
                 path.unlink()
             else:
                 shutil.rmtree(path, ignore_errors=True)
-        for name in (PLAN_FILE, "veltrix.toml", "master.key", "lock"):
-            (self.directory / name).unlink(missing_ok=True)
         with suppress(OSError):
             self.directory.rmdir()  # unless somebody put something else there

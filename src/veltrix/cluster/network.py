@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -151,23 +152,32 @@ class Network:
         else:
             _run("tc", "qdisc", "replace", "dev", it.port if way is Way.TO else it.up, "root", *_DROP)
 
-    def delay(self, name: str, delay_ms: int) -> None:
-        """Hold up everything to and from a host, so long each way."""
+    def delay(self, name: str, delay_ms: int) -> list[str]:
+        """Hold up everything to and from a host, so long each way.
+
+        Where the kernel cannot, the host's switch is opened, and the command that must now run is returned.
+        """
         it = self._devices(self._host(name))
         self.heal(name)
+        held = ("netem", "delay", f"{delay_ms}ms", "limit", "100000")
         for device in (it.port, it.up):
-            held = ("netem", "delay", f"{delay_ms}ms", "limit", "100000")
-            made = _run("tc", "qdisc", "replace", "dev", device, "root", *held, check=False)
-            if made.returncode != 0:
-                self.heal(name)
-                raise NetworkError(f"this kernel cannot hold up packets (sch_netem): {made.stderr.strip()}")
+            if _run("tc", "qdisc", "replace", "dev", device, "root", *held, check=False).returncode != 0:
+                return self._opened(it, delay_ms)
+        return []
+
+    def _opened(self, it: _Devices, delay_ms: int) -> list[str]:
+        for device in (it.port, it.up):
+            _run("tc", "qdisc", "del", "dev", device, "root", check=False)
+            # Without its switch a device belongs to this machine, which must not answer for others on it.
+            _run("ip", "link", "set", device, "nomaster", "arp", "off")
+        return [sys.executable, "-m", "veltrix.cluster.relay", it.port, it.up, str(delay_ms)]
 
     def heal(self, name: str) -> None:
         """End a cut or a delay of one host."""
         it = self._devices(self._host(name))
         for device in (it.port, it.up):
             _run("tc", "qdisc", "del", "dev", device, "root", check=False)
-        _run("ip", "link", "set", it.up, "up")
+            _run("ip", "link", "set", device, "master", it.switch, "arp", "on", "up")
 
     def state(self, name: str) -> str:
         """What befell a host: "cut", "hears nothing", "is not heard", "delayed", or empty."""
@@ -177,6 +187,8 @@ class Network:
             return "missing"
         if ",UP" not in links.partition(">")[0]:
             return "cut"
+        if f"master {it.switch}" not in links:
+            return "delayed"
         for device, meaning in ((it.port, "hears nothing"), (it.up, "is not heard")):
             shown = _run("tc", "qdisc", "show", "dev", device, check=False).stdout
             if "netem" in shown:
