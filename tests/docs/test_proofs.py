@@ -11,7 +11,15 @@ import pytest
 from tests.docs import pages
 
 _PROOF = re.compile(r"`(tests/[\w./-]+\.py)::([\w:]+)`")
-PROMISES = [("README.md", "What is promised"), ("docs/consistency.md", "The table")]
+PROMISES = [
+    ("README.md", "What is promised"),
+    ("docs/consistency.md", "The table"),
+    ("docs/consistency.md", "In a cluster"),
+]
+# Through these fixtures and tables a test reaches real engines.
+_ENGINES = re.compile(
+    r"kafka_broker|postgres_server|etcd_server|engine_tools|tests\.cluster|on_kafka|on_postgres|on_etcd"
+)
 
 
 @cache
@@ -47,3 +55,20 @@ def test_every_promise_names_its_proof(page, heading):
     assert rows
     bare = [row[0] for row in rows if not _PROOF.search(row[-1]) and "no test yet" not in row[-1]]
     assert not bare
+
+
+def test_promises_of_the_cluster_are_proved_on_real_engines():
+    """Each row of the cluster's table names a test of a suite that runs on a real engine."""
+    rows = pages.rows(pages.section(pages.read(pages.ROOT / "docs/consistency.md"), "In a cluster"))
+    suites = {row[0]: {file for file, _ in _PROOF.findall(row[-1])} for row in rows}
+    assert len(suites) > 15
+    without = [what for what, files in suites.items() if not any(reaches_engines(file) for file in files)]
+    assert not without
+
+
+def reaches_engines(file: str) -> bool:
+    """Whether a file of tests, or what stands beside it for all of them, asks for engines."""
+    folder = (pages.ROOT / file).parent
+    beside = (folder / name for name in ("conftest.py", "adapters.py"))
+    asking = (pages.ROOT / file, *(path for path in beside if path.exists()))
+    return any(_ENGINES.search(pages.read(path)) for path in asking)

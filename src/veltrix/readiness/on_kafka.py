@@ -136,7 +136,7 @@ def _noticing(config: Config, node: Node, name: str) -> Iterator[Finding]:
             f"broker.session.timeout.ms of {name}",
             session_ms,
             "so long nothing can be appended to the partitions of a broker that died",
-            "set it to 2000, and broker.heartbeat.interval.ms to 250 (docs/operations.md)",
+            "set it to 1500, and broker.heartbeat.interval.ms to 250 (docs/operations.md)",
         )
     if session_ms >= config.kafka.delivery_timeout_s * 1000:
         yield danger(
