@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from veltrix import __version__
 from veltrix.adapters.etcd import EtcdClient, EtcdClusterSettings, EtcdCoordinator
-from veltrix.adapters.kafka import KafkaFeed, KafkaLog, KafkaReplies
+from veltrix.adapters.kafka import KafkaFeed, KafkaReplies
 from veltrix.adapters.postgres import Postgres, PostgresAccess, PostgresLedger, PostgresNotices, PostgresVault
 from veltrix.adapters.system import SystemClock, SystemEntropy
 from veltrix.bootstrap.engines import (
@@ -27,6 +27,7 @@ from veltrix.bootstrap.engines import (
     opened_postgres,
     shared_signer,
 )
+from veltrix.bootstrap.forgetting import refuse_remembered
 from veltrix.bootstrap.mapping import channel_of, notification_settings, registration_settings
 from veltrix.bootstrap.operations import OperationsApp, Status
 from veltrix.bootstrap.replies import SlotReplies
@@ -39,6 +40,7 @@ from veltrix.notification.service import NotificationService
 from veltrix.observability.logging import get_logger
 from veltrix.observability.metrics import Metrics
 from veltrix.ports.errors import Unavailable
+from veltrix.ports.log import Log
 from veltrix.processing.service import ProcessingService
 from veltrix.processing.ticker import Ticker
 from veltrix.registration.service import RegistrationService
@@ -146,7 +148,7 @@ class _Opening:
         self.stack.push_async_callback(opened.close)
         return opened
 
-    async def log(self, etcd: EtcdClient) -> KafkaLog:
+    async def log(self, etcd: EtcdClient) -> Log:
         return await self.patience.get("Kafka", lambda: opened_log(self.config, self.name, etcd, self.stack))
 
     async def feed(self, *, listen: bool) -> KafkaFeed:
@@ -175,7 +177,9 @@ async def _registration(to: _Opening, port: int) -> _Process:
     await to.patience.get("a reply partition", lambda: replies.open(to.config.operations.start_wait_s))
     postgres, vault = await to.postgres(), await to.postgres(vault=True)
     ledger = PostgresLedger(postgres)
-    soundness = Soundness(log, ledger)
+    keys = PostgresVault(vault)
+    await refuse_remembered(ledger, keys, log.identity.partitions)
+    soundness = Soundness(log, ledger, feed)
     await soundness.check()
 
     def settings(config: Config) -> Settings:
@@ -185,7 +189,7 @@ async def _registration(to: _Opening, port: int) -> _Process:
     service = RegistrationService(
         log=log,
         queries=ledger,
-        vault=PostgresVault(vault),
+        vault=keys,
         feed=feed,
         replies=replies,
         access=PostgresAccess(postgres),
@@ -267,13 +271,15 @@ async def _notification(to: _Opening) -> _Process:
     signer = shared_signer(to.config)
     feed = await to.feed(listen=True)
     postgres, vault = await to.postgres(), await to.postgres(vault=True)
+    ledger, keys = PostgresLedger(postgres), PostgresVault(vault)
+    await refuse_remembered(ledger, keys, to.config.log.partitions)
     channel = channel_of(to.config)
     to.stack.push_async_callback(channel.close)
     service = NotificationService(
         notices=PostgresNotices(postgres),
-        queries=PostgresLedger(postgres),
+        queries=ledger,
         feed=feed,
-        vault=PostgresVault(vault),
+        vault=keys,
         channels=[channel],
         clock=to.clock,
         entropy=to.entropy,
@@ -288,7 +294,7 @@ async def _notification(to: _Opening) -> _Process:
 def _with_engines(
     service: _Service,
     coordinator: EtcdCoordinator,
-    log: KafkaLog,
+    log: Log,
     postgres: Postgres,
     checks: dict[str, Callable[[], bool]],
 ) -> _Process:

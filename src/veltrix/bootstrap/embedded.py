@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from veltrix import __version__
+from veltrix.adapters.generations import renumbered
 from veltrix.adapters.master_key import derive, read_master_key
 from veltrix.adapters.memory import MemoryFeed, MemoryReplies
 from veltrix.adapters.sqlite import (
@@ -21,12 +22,14 @@ from veltrix.adapters.sqlite import (
     SqliteVault,
 )
 from veltrix.adapters.system import SystemClock, SystemEntropy
+from veltrix.bootstrap.forgetting import RESTORING, Forgetting
 from veltrix.bootstrap.mapping import channel_of, courtesy, notification_settings, registration_settings
 from veltrix.bootstrap.serving import listen_on, served, uncancel
 from veltrix.config import Config
 from veltrix.domain.credentials import Signer
 from veltrix.notification.service import NotificationService
 from veltrix.observability.metrics import Metrics
+from veltrix.ports.errors import Mismatch
 from veltrix.processing.service import ProcessingService
 from veltrix.registration.service import RegistrationService
 
@@ -49,14 +52,17 @@ class Platform:
     processing: ProcessingService
     notification: NotificationService
     metrics: Metrics
+    forgetting: Forgetting
 
     async def start(self) -> None:
         """Start from the back, so that whoever is asked first has somebody to ask."""
         core = self.registration.core
         self.metrics.reads("held_requests", lambda: core.desk.held)
         self.metrics.reads("keys_reserved", lambda: len(core.reserve))
+        started = await self.forgetting.before_reading()
         await self.notification.start()
-        await self.processing.start()
+        if not started:
+            await self.processing.start()
         await self.registration.start()
 
     async def stop(self) -> None:
@@ -109,12 +115,15 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
         stack.enter_context(DataDirectoryLock(directory))
         signer = Signer(derive(read_master_key(config.secrets.master_key_file), "links"))
         clock, entropy, metrics = SystemClock(), SystemEntropy(), Metrics(__version__)
+        if (directory / RESTORING).exists():
+            raise Mismatch(f"a restore of {directory} has begun and not ended; run: veltrix restore")
         stores = await _Stores.open(stack, config, clock)
+        log = renumbered(stores.log)
         channel = channel_of(config)
         stack.push_async_callback(channel.close)
         feed, replies = MemoryFeed(), MemoryReplies()
         processing = ProcessingService(
-            stores.log,
+            log,
             stores.ledger,
             feed,
             replies,
@@ -126,7 +135,7 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
             config.processing.tick_interval_s,
         )
         registration = RegistrationService(
-            log=stores.log,
+            log=log,
             queries=stores.ledger,
             vault=stores.vault,
             feed=feed,
@@ -150,7 +159,8 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
             courtesy=courtesy(clock),
             metrics=metrics,
         )
-        yield Platform(registration, processing, notification, metrics)
+        forgetting = Forgetting(log, stores.ledger, stores.vault, processing)
+        yield Platform(registration, processing, notification, metrics, forgetting)
 
 
 async def serve(config: Config, *, ready: Callable[[Started], None] | None = None) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeVar, cast
 
 from veltrix.adapters.etcd import EtcdClient, EtcdSettings, read_log
+from veltrix.adapters.generations import renumbered
 from veltrix.adapters.kafka import KafkaLog, KafkaSettings
 from veltrix.adapters.master_key import derive, read_master_key
 from veltrix.adapters.postgres import (
@@ -22,6 +23,7 @@ from veltrix.config import Config, Secret
 from veltrix.domain.credentials import Signer
 from veltrix.observability.logging import get_logger
 from veltrix.ports.errors import Mismatch, OutcomeUnknown, PortError, Unavailable
+from veltrix.ports.log import Log
 from veltrix.ports.system import Clock
 
 _log = get_logger("cluster")
@@ -143,7 +145,7 @@ async def opened_etcd(config: Config, stack: AsyncExitStack) -> EtcdClient:
 
 async def opened_log(
     config: Config, name: str, etcd: EtcdClient, stack: AsyncExitStack, *, write: bool = True
-) -> KafkaLog:
+) -> Log:
     """The log that is in use, as etcd has it. Raises `Mismatch` for any other."""
     known = await etcd.run(read_log, etcd)
     if known is None:
@@ -156,7 +158,7 @@ async def opened_log(
         topic_id=known.topic_id,
     )
     stack.push_async_callback(log.close)
-    return log
+    return renumbered(log)
 
 
 async def opened_postgres(
@@ -179,7 +181,7 @@ async def opened_postgres(
     return postgres
 
 
-async def opened_for_audit(config: Config, stack: AsyncExitStack) -> tuple[KafkaLog, PostgresLedger]:
+async def opened_for_audit(config: Config, stack: AsyncExitStack) -> tuple[Log, PostgresLedger]:
     """Log and ledger of the cluster, to be read alone."""
     etcd = await opened_etcd(config, stack)
     log = await opened_log(config, "veltrix-audit", etcd, stack, write=False)

@@ -10,7 +10,8 @@ from typing import Final
 from veltrix.domain import limits
 from veltrix.observability.logging import get_logger
 from veltrix.ports.errors import Mismatch, PortError
-from veltrix.ports.ledger import Head, Term
+from veltrix.ports.feed import Feed
+from veltrix.ports.ledger import MOVING, Head, Term
 from veltrix.ports.log import Log
 from veltrix.ports.queries import Queries
 from veltrix.processing.batch import record_hash
@@ -29,8 +30,11 @@ class Soundness:
 
     log: Log
     queries: Queries
+    feed: Feed | None = None
     halted: dict[int, str] = field(default_factory=dict)
     _compared: dict[int, tuple[Term, str]] = field(default_factory=dict)
+    _ends: dict[int, int] = field(default_factory=dict)
+    _unlike: dict[int, tuple[Term, str]] = field(default_factory=dict)
 
     async def check(self) -> None:
         """Look at every partition. What cannot be looked at now stays as it was."""
@@ -57,35 +61,64 @@ class Soundness:
         head = await self.queries.head(partition)
         if head is None:
             return ""
+        if head.topic_id.startswith(MOVING):
+            return f"partition {partition}: a deployment is on its way here; let `veltrix move` end"
         if head.topic_id and head.topic_id != self.log.identity.topic_id:
             return (
                 f"partition {partition}: the ledger belongs to the log {head.topic_id}, this one is "
-                f"{self.log.identity.topic_id}; {_BOTH}"
+                f"{self.log.identity.topic_id}; {_BOTH} If that log is lost: veltrix restore --new-log"
             )
         try:
-            return await self._other_end(head) or await self._other_record(head)
+            return (
+                await self._other_end(head)
+                or await self._other_record(head)
+                or await self._published_ahead(head)
+            )
         except Mismatch as error:
             return str(error)
 
     async def _other_end(self, head: Head) -> str:
         """The end of a partition that is being read may be known a moment late: it is looked at again."""
-        high = 0
+        high = self._ends.get(head.partition, 0)  # a log only grows
+        if head.next_offset <= high:
+            return ""
         for look in range(_LOOKS):
             if look:
                 await asyncio.sleep(_AGAIN_S)
             _, high = await self.log.bounds(head.partition)
             if head.next_offset <= high:
+                self._ends[head.partition] = high
                 return ""
         return (
             f"partition {head.partition}: the ledger stands at offset {head.next_offset}, the log ends at "
             f"{high}; {_BOTH}"
         )
 
+    async def _published_ahead(self, head: Head) -> str:
+        """Facts beyond the ledger's last, looked at once a term: it was restored from an older state."""
+        if self.feed is None:
+            return ""
+        partition = head.partition
+        known = self._unlike.get(partition)
+        if known is not None and known[0] == head.term:
+            return known[1]
+        published = await self.feed.last_seq(partition)
+        now = await self.queries.head(partition)  # after it: facts are committed before they are published
+        wrong = ""
+        if now is not None and published >= now.next_seq:
+            wrong = (
+                f"partition {partition}: fact {published} was published, the ledger knows "
+                f"{now.next_seq - 1}; it was restored from an older state. Stop all services and run: "
+                "veltrix restore"
+            )
+        self._unlike[partition] = (head.term, wrong)
+        return wrong
+
     async def _other_record(self, head: Head) -> str:
         """Compare the record before the ledger's position, once a term: later ones follow from it."""
         partition = head.partition
         known = self._compared.get(partition)
-        if head.next_offset == 0:
+        if not head.last_hash:  # nothing of this log is decided
             return ""
         if known is not None and known[0] == head.term:
             return known[1]

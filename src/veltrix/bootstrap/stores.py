@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from veltrix.adapters.generations import renumbered
 from veltrix.adapters.sqlite import SqliteAccess, SqliteLedger, SqliteLog
 from veltrix.audit import AuditReport
 from veltrix.audit import audit as run_audit
@@ -26,7 +27,7 @@ async def audit(config: Config, progress: Callable[[int, int], None]) -> AuditRe
         stack.push_async_callback(log.close)
         ledger = await SqliteLedger.open(directory / "ledger.db", read_only=True)
         stack.push_async_callback(ledger.close)
-        return await run_audit(log, ledger, progress)
+        return await run_audit(renumbered(log), ledger, progress)
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from veltrix.adapters.sqlite import (
     SqliteNotices,
     SqliteVault,
 )
+from veltrix.bootstrap.forgetting import RESTORING
 from veltrix.config import Config
 from veltrix.ports.coordinator import Coordinator
 from veltrix.ports.errors import Mismatch
@@ -27,8 +28,6 @@ from veltrix.ports.notices import Notices
 from veltrix.ports.vault import Vault
 
 NAME: Final = "veltrix-restore"
-RESTORING: Final = "restoring"
-"""A file in a data directory whose restore has begun and not ended."""
 
 
 class WholeLedger(Ledger, LedgerRows, Protocol):

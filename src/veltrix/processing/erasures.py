@@ -19,12 +19,16 @@ from veltrix.wire import WireError, decode_command
 _PAGE: Final = 500
 
 
-async def erased_keys(ledger: Ledger, partitions: Iterable[int]) -> AsyncIterator[list[str]]:
-    """The keys of everybody who was erased, an erasure at a time."""
+async def erased_keys(
+    ledger: Ledger, partitions: Iterable[int], before_offset: int | None = None
+) -> AsyncIterator[list[str]]:
+    """The keys of everybody who was erased (before an offset), an erasure at a time."""
     for partition in partitions:
         after = -1
         while page := await ledger.erasures(partition, after, _PAGE):
             for offset, event, person in page:
+                if before_offset is not None and offset >= before_offset:
+                    break
                 yield await ledger.keys_of(event, person, offset)
             after = page[-1][0]
 
@@ -42,15 +46,27 @@ async def forget_again(ledger: Ledger, vault: Vault, partitions: Iterable[int]) 
 
 
 async def remembered(ledger: Ledger, vault: Vault, partitions: Iterable[int]) -> int:
-    """How many keys of erased persons the vault holds: none, unless it was restored."""
+    """How many keys of persons whose erasure was carried out are there: none, but in an older vault."""
     found = 0
-    keys: list[str] = []
-    async for theirs in erased_keys(ledger, partitions):
-        keys += theirs
-        if len(keys) >= _PAGE:
-            found += len(await vault.keys(keys))
-            keys = []
-    return found + len(await vault.keys(keys)) if keys else found
+    for partition in partitions:
+        upto = await _carried_out(ledger, partition)
+        keys: list[str] = []
+        async for theirs in erased_keys(ledger, [partition], upto):
+            keys += theirs
+            if len(keys) >= _PAGE:
+                found += len(await vault.keys(keys))
+                keys = []
+        found += len(await vault.keys(keys)) if keys else 0
+    return found
+
+
+async def _carried_out(ledger: Ledger, partition: int) -> int:
+    """Below which offset every fact is published, and so every erasure carried out."""
+    head = await ledger.head(partition)
+    if head is None:
+        return 0
+    following = await ledger.facts(partition, head.relayed_seq, 1)
+    return following[0].offset if following else head.next_offset
 
 
 async def undecided_erasures(log: Log, ledger: Ledger, partition: int) -> int:
