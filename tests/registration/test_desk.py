@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.registration.house import a_house, person, quick, strong_key, until
+from tests.registration.house import QuickLog, a_house, person, quick, strong_key, until
 from veltrix.adapters.memory import MemoryReplies, MemoryVault
 from veltrix.ports.errors import OutcomeUnknown, Unavailable
 from veltrix.registration.desk import SWEEP_S
@@ -106,6 +106,23 @@ async def test_an_unavailable_log_is_a_503_that_may_be_repeated():
         again = await house.register(event, idempotency_key=key)
         assert again.status_code == 201
         assert "idempotent-replayed" not in again.headers
+
+
+async def test_a_log_that_elects_a_leader_is_waited_for_at_the_start():
+    """A partition whose end cannot be read for a moment does not end the process that starts just then."""
+
+    class Electing(QuickLog):
+        left = 3
+
+        async def bounds(self, partition):
+            """Not now."""
+            self.left -= 1
+            if self.left >= 0:
+                raise Unavailable("leader epoch is newer")
+            return await super().bounds(partition)
+
+    async with a_house(log=Electing(2), deciding=False) as house:
+        assert house.log.left < 0
 
 
 async def test_no_more_requests_are_held_than_the_bound():

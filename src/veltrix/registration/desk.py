@@ -15,7 +15,7 @@ from veltrix.domain.commands import Envelope, Register
 from veltrix.domain.facts import NumberedFact
 from veltrix.domain.outcomes import Decision, Outcome
 from veltrix.observability.logging import get_logger
-from veltrix.ports.errors import OutcomeUnknown, PortError, Rejected
+from veltrix.ports.errors import OutcomeUnknown, PortError, Rejected, Unavailable
 from veltrix.ports.feed import Replies, Reply
 from veltrix.ports.log import Log, Record
 from veltrix.ports.queries import Queries
@@ -125,13 +125,27 @@ class Desk:
         self.on_progress: Callable[[Progress], None] = lambda progress: None
 
     async def start(self) -> None:
-        """Learn how far each partition is, and begin to take replies."""
+        """Learn how far each partition is, and begin to take replies.
+
+        What cannot be read just now is tried again for a while: a leader is being elected somewhere.
+        """
         self._replies.listen(self._receive)
+        deadline_s = self._clock.monotonic_s() + limits.DRAIN_MAX_S
         for progress in self.progress:
-            _, end_offset = await self._log.bounds(progress.partition)
-            head = await self._queries.head(progress.partition)
-            progress.end_offset = max(progress.end_offset, end_offset)
-            progress.decided(head.next_offset if head is not None else 0)
+            while True:
+                try:
+                    await self._learn(progress)
+                    break
+                except Unavailable:
+                    if self._clock.monotonic_s() > deadline_s:
+                        raise
+                    await asyncio.sleep(limits.BACKOFF_MIN_S)
+
+    async def _learn(self, progress: Progress) -> None:
+        _, end_offset = await self._log.bounds(progress.partition)
+        head = await self._queries.head(progress.partition)
+        progress.end_offset = max(progress.end_offset, end_offset)
+        progress.decided(head.next_offset if head is not None else 0)
 
     async def ask(self, envelope: Envelope, partition: int, wait_s: float, trace: str) -> Settled | Queued:
         """Append a command and wait up to `wait_s` for its decision.
