@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -16,13 +16,12 @@ from confluent_kafka.admin import (
     ConfigResource,
     NewPartitions,
     NewTopic,
-    OffsetSpec,
     ResourceType,
     TopicDescription,
 )
 
 from veltrix.adapters.kafka.errors import error_of, unavailable
-from veltrix.adapters.kafka.settings import MESSAGE_MAX_BYTES, KafkaSettings, client
+from veltrix.adapters.kafka.settings import MESSAGE_MAX_BYTES, KafkaSettings, client, consumer
 from veltrix.domain import limits
 from veltrix.ports.errors import Mismatch, Unavailable
 
@@ -34,8 +33,6 @@ _DAY_MS: Final = 24 * 3600 * 1000
 _FACTS_KEPT_DAYS: Final = 7
 _REPLIES_KEPT_MS: Final = 10 * 60 * 1000
 _REPLIES_KEPT_BYTES: Final = 64 * 1024 * 1024
-_END: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call] # the library lacks it
-_START: Final[OffsetSpec] = OffsetSpec.earliest()  # type: ignore[no-untyped-call] # the library lacks it
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +160,9 @@ class Admin:
     """Questions to the cluster, awaited. One that is dropped closes its connections by itself."""
 
     def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
         self._admin = AdminClient(client(settings) | {"log_level": _CRITICAL})
+        self._asking: Consumer | None = None
 
     async def cluster(self) -> tuple[str, tuple[Broker, ...]]:
         """(cluster id, brokers)."""
@@ -190,16 +189,27 @@ class Admin:
         )
 
     async def offsets(self, name: str, partitions: Iterable[int], *, end: bool) -> dict[int, int]:
-        """First offsets, or those beyond the last, of partitions, from their leaders."""
-        spec = _END if end else _START
-        wanted = {TopicPartition(name, partition): spec for partition in partitions}
-        asked = self._admin.list_offsets(wanted, request_timeout=_OFFSETS_S)
+        """First offsets, or those beyond the last, of partitions, from their leaders.
+
+        Asked by a consumer: the library's `list_offsets` ends the process (an assertion in librdkafka 2.x's
+        rdkafka_admin.c) when a leader answers for a partition with an error, as after an election.
+        """
+        if self._asking is None:
+            self._asking = Consumer(consumer(self._settings) | {"log_level": _CRITICAL})
+        asking = self._asking
+
+        def ask(partition: int) -> tuple[int, int] | None:  # None: no answer in time
+            return asking.get_watermark_offsets(TopicPartition(name, partition), timeout=_OFFSETS_S)
+
         found: dict[int, int] = {}
-        for at, answer in asked.items():
-            offset = (await self._answer(f"{name} cannot be read", answer)).offset
-            if offset < 0:  # a question that timed out is answered so, and not with an error
-                raise Unavailable(f"no broker says how far partition {at.partition} of {name} reaches")
-            found[at.partition] = offset
+        for partition in partitions:
+            try:
+                bounds = await asyncio.to_thread(ask, partition)
+            except KafkaException as exception:
+                raise unavailable(f"{name} cannot be read", exception) from None
+            if bounds is None or bounds[1] < 0:
+                raise Unavailable(f"no broker says how far partition {partition} of {name} reaches")
+            found[partition] = bounds[1 if end else 0]
         return found
 
     async def topics(self, names: Iterable[str]) -> dict[str, Topic]:
