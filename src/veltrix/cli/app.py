@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from veltrix.cli import auditing, clusters, configuring, keys, loading, preparing, rehearsing, running, serving
+from veltrix.cli import auditing, clusters, configuring, keys, loading, moving, preparing, rehearsing, running, serving
 from veltrix.cli.exits import ExitCode, table
 from veltrix.cli.options import Json
 
@@ -26,6 +26,8 @@ app.command("run", short_help="Run one service of a cluster as a process of its 
 app.command("demo", short_help="Show the whole platform at work, with a crowd.")(loading.demo)
 app.command("load", short_help="Let a crowd register, and check every answer.")(loading.load)
 app.command("audit", short_help="Compare the ledger with a replay of the log.")(auditing.audit)
+app.command("move", short_help="Carry a data directory into an empty cluster.")(moving.move)
+app.command("restore", short_help="Go on after a backup was put back, or a log was lost.")(moving.restore)
 app.add_typer(keys.app, name="key")
 app.add_typer(configuring.app, name="config")
 clusters.app.command("prepare")(preparing.prepare)
