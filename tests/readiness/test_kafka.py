@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
 from tests.engines import directory_for, free_port, listens, running, unavailable
 from tests.readiness.fitting import about, codes, configured
 from veltrix.adapters.kafka import prepare_topics
 from veltrix.adapters.kafka.inspection import Cluster, Node, inspect_kafka
-from veltrix.adapters.kafka.topics import Broker, Inspection, Topic, wanted_settings
+from veltrix.adapters.kafka.topics import Admin, Broker, Inspection, Topic, wanted_settings
 from veltrix.bootstrap.engines import kafka_settings
 from veltrix.cluster import kafka
 from veltrix.cluster.tools import EngineMissing
@@ -81,15 +80,11 @@ async def test_a_setting_of_the_log_that_was_changed_is_found(kafka_broker, sett
     config = near(kafka_broker, kafka_topic_prefix=f"odd-{code}-{len(value)}")
     settings = kafka_settings(config, "veltrix-test")
     wanted = wanted_settings(settings, 1)[settings.commands] | {setting: value}
-    others = wanted_settings(settings, 1)
-    topics = [
-        NewTopic(settings.commands, 3, 1, config=wanted),
-        NewTopic(settings.facts, 3, 1, config=others[settings.facts]),
-        NewTopic(settings.replies, 2, 1, config=others[settings.replies]),
-    ]
-    admin = AdminClient({"bootstrap.servers": kafka_broker})
-    for made in admin.create_topics(topics).values():
-        await asyncio.wrap_future(made)
+    admin = Admin(settings)
+    counts = {settings.commands: 3, settings.facts: 3, settings.replies: 2}
+    for name, config_of_it in (wanted_settings(settings, 1) | {settings.commands: wanted}).items():
+        await admin.create(name, counts[name], 1, config_of_it)
+    await admin.settled(counts)
     found = await found_at(config)
     assert codes(found) - ONE_BROKER == {code}
     assert about(found, code)[0].startswith(f"{setting} of {settings.commands}: {value}")
