@@ -241,8 +241,7 @@ async def test_a_coordinator_that_went_back_in_time_is_refused_until_the_epoch_i
     assert await bench.next_offset() < last
     bench.cluster.epoch += 1
     await bench.decided(last)
-    assert again.failed == {}
-    assert again.ready
+    assert (again.failed, again.ready) == ({}, True)
     await stopped(again)
 
 
