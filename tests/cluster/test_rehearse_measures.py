@@ -34,7 +34,7 @@ GOOD = Result(
         ([(0.0, 0.1), (1.0, 1.1), (2.0, 2.1), (9.0, 9.1)], 0.0),  # nobody asked in between
         ([(0.0, 0.1), (1.0, 4.5), (2.0, 4.6), (5.0, 5.1)], 3.5),  # from the fault at 1 s on
         ([(0.0, 0.1), (0.5, 4.5), (2.0, 4.6)], 3.5),  # a stall that began before the fault
-        ([(0.0, 0.1), (1.2, 1.3), (1.4, 3.0), (2.0, 3.1)], 1.7),  # begins later than the fault
+        ([(0.0, 0.1), (1.2, 1.3), (1.4, 3.0), (2.0, 3.1)], 1.6),  # begins later than the fault
         ([(0.0, 0.1), (1.0, 1.2), (1.2, 1.4)], 0.0),  # too short to be one
         ([(0.0, 0.1), (30.0, 38.0), (31.0, 39.0)], 0.0),  # begins after it was mended
         ([], 0.0),
@@ -111,7 +111,7 @@ def test_the_pause_of_a_partition_is_seen_across_its_owners():
     [
         (10, "", []),
         (10, '{"message":"fenced","partition":5}\n', []),
-        (12, "", ["processing-1 went on deciding partition 5"]),
+        (12, "", ["processing-1 went on deciding partition 5 beyond 10"]),
         (12, '{"message":"partition_taken","partition":5}\n', []),  # it got it back, in order
     ],
 )
@@ -121,12 +121,15 @@ def test_a_process_that_was_pushed_aside_must_stand_still(tmp_path, after, log, 
     registry = Registry(tmp_path)
     (tmp_path / "logs").mkdir()
     registry.log("processing-1").write_text(log)
-    registry.log("processing-2").write_text('garbage\n{"message":"partition_taken","partition":5}\n')
+    registry.log("processing-2").write_text(
+        'garbage\n{"message":"partition_taken","partition":5,"next_offset":10}\n'
+    )
     cluster: Any = SimpleNamespace(registry=registry)
     scene = Scene(cluster, (5,), offsets, sidelined=[offsets.nodes[0]])
     evidence, found = shown_fenced(scene, Marks(struck_s=1.5, healing_s=8.0))
     assert found == broken
     assert any("took partitions under higher terms" in text for text in evidence)
+    assert ("processing-1 left partition 5 at 10, taken at 10" in evidence) == (after == 10)
     registry.log("processing-2").write_text("")
     assert "nobody took the partitions of processing-1" in shown_fenced(scene, Marks(1.5, healing_s=8.0))[1]
 

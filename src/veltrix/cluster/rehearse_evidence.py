@@ -37,53 +37,43 @@ def shown_fenced(scene: Scene, marks: Marks) -> tuple[list[str], list[str]]:
     evidence: list[str] = []
     broken: list[str] = []
     for node in scene.sidelined:
-        before = scene.offsets.last_before(node.name, marks.struck_s)
         after = scene.offsets.first_after(node.name, marks.healing_s)
         entries = entries_of(scene.cluster, node.name, marks.logs.get(node.name, 0))
         downs = [entry for entry in entries if entry.get("message") in _STEPS_DOWN]
         fenced = sum(entry["message"] == "fenced" for entry in downs)
-        takers = _takers(scene, marks, node.name)
+        takers, taken = _taken(scene, marks, node.name)
         if takers:
             evidence.append(f"{', '.join(sorted(takers))} took partitions under higher terms")
+        else:
+            broken.append(f"nobody took the partitions of {node.name}")
         if fenced:
             evidence.append(f"{node.name} was fenced {fenced} times")
-        if before is not None and after is not None:
-            moved = [
-                partition
-                for partition in scene.partitions
-                if partition in before.offsets
-                and partition in _taken_by_others(scene, marks, node.name)
-                and not _takes_back(entries, partition)
-                and after.offsets.get(partition, 0) > before.offsets[partition]
-            ]
-            stood = len(scene.partitions) - len(moved)
-            evidence.append(f"next_offset of {node.name} stood still on {stood} of {len(scene.partitions)}")
-            broken += [f"{node.name} went on deciding partition {partition}" for partition in moved]
-        if not takers:
-            broken.append(f"nobody took the partitions of {node.name}")
+        if after is None:
+            continue
+        for partition, taken_at in sorted(taken.items()):
+            stands = after.offsets.get(partition)
+            if stands is None or _takes_back(entries, partition):
+                continue
+            if stands > taken_at:
+                broken.append(f"{node.name} went on deciding partition {partition} beyond {taken_at}")
+            else:
+                evidence.append(f"{node.name} left partition {partition} at {stands}, taken at {taken_at}")
     return evidence, broken
 
 
-def _takers(scene: Scene, marks: Marks, name: str) -> set[str]:
-    return {
-        other.name
-        for other in scene.offsets.nodes
-        if other.name != name
-        and any(
-            entry.get("message") == _TAKES
-            for entry in entries_of(scene.cluster, other.name, marks.logs.get(other.name, 0))
-        )
-    }
-
-
-def _taken_by_others(scene: Scene, marks: Marks, name: str) -> set[int]:
-    return {
-        int(str(entry["partition"]))
-        for other in scene.offsets.nodes
-        if other.name != name
-        for entry in entries_of(scene.cluster, other.name, marks.logs.get(other.name, 0))
-        if entry.get("message") == _TAKES and "partition" in entry
-    }
+def _taken(scene: Scene, marks: Marks, name: str) -> tuple[set[str], dict[int, int]]:
+    """Who took partitions since the fault, but for this process; and which, first at which offset."""
+    takers: set[str] = set()
+    taken: dict[int, int] = {}
+    for other in scene.offsets.nodes:
+        if other.name == name:
+            continue
+        for entry in entries_of(scene.cluster, other.name, marks.logs.get(other.name, 0)):
+            if entry.get("message") == _TAKES:
+                takers.add(other.name)
+                partition, offset = int(str(entry["partition"])), int(str(entry["next_offset"]))
+                taken[partition] = min(offset, taken.get(partition, offset))
+    return takers, taken
 
 
 def _takes_back(entries: list[dict[str, object]], partition: int) -> bool:

@@ -60,7 +60,10 @@ def taken_in(history: History) -> list[Pair]:
 
 
 def longest_stall(pairs: Iterable[Pair], from_s: float, until_s: float) -> float:
-    """The longest stall that begins before `until_s` and ends after `from_s`, counted from there; or 0."""
+    """The longest stall that begins before `until_s` and ends after `from_s`, counted from there; or 0.
+
+    It begins with the last answer before, or when the first of those who wait has asked.
+    """
     done = sorted((done_s, sent_s) for sent_s, done_s in pairs)
     oldest_waiting_s = [0.0] * len(done)
     oldest_s = float("inf")
@@ -72,9 +75,8 @@ def longest_stall(pairs: Iterable[Pair], from_s: float, until_s: float) -> float
         before_s, after_s = done[index - 1][0], done[index][0]
         if after_s <= from_s or before_s >= until_s:
             continue
-        if after_s - max(before_s, oldest_waiting_s[index]) >= STARVED_MIN_S:
-            longest_s = max(longest_s, after_s - max(before_s, from_s))
-    return longest_s
+        longest_s = max(longest_s, after_s - max(before_s, from_s, oldest_waiting_s[index]))
+    return longest_s if longest_s >= STARVED_MIN_S else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from rich.text import Text
 from veltrix.cluster.rehearse_faults import BY_NAME, FAULTS, Measure
 
 CHECKS: Final = ("oversold", "doubled", "lost", "out of order", "unanswered", "untold")
+ORDER: Final = ("lost", "doubled", "out of order", "oversold", "unanswered", "untold")
 BEGIN: Final = "<!-- rehearsed: written by veltrix cluster rehearse -->"
 END: Final = "<!-- end of rehearsed -->"
 
@@ -127,27 +128,23 @@ def print_result(result: Result, console: Console) -> None:
 def print_table(results: Sequence[Result], console: Console) -> None:
     """The table: recovery by fault, and what was broken."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
-    table.add_column("fault", overflow="fold")
-    table.add_column("goal", overflow="fold")
+    table.add_column("fault", no_wrap=True)
     table.add_column("n", justify="right")
-    for name in ("deciding again, s", "intake paused, s"):
+    for name in ("deciding\nagain, s", "intake\npaused, s", "goal"):
         table.add_column(name, justify="right")
-    for name in ("lost", "doubled", "order", "oversold", "unanswered", "untold"):
-        table.add_column(name, justify="right")
+    table.add_column("broken", overflow="fold")
     table.add_column("verdict")
     for row in rows_of(results):
-        checks = [
-            str(row.count(name))
-            for name in ("lost", "doubled", "out of order", "oversold", "unanswered", "untold")
-        ]
+        broken = [f"{row.count(name)} {name}" for name in ORDER if row.count(name)]
+        goal_s, measure = BY_NAME[row.fault].goal_s, BY_NAME[row.fault].measure
         style = {"PASS": "green", "SLOW": "yellow", "FAIL": "red"}[row.verdict]
         table.add_row(
             row.fault,
-            BY_NAME[row.fault].goal,
             str(len(row.results)),
             row.spread("deciding_s"),
             row.spread("intake_s"),
-            *checks,
+            "" if goal_s is None else f"{measure} ≤ {goal_s:g}",
+            ", ".join(broken) or "nothing",
             Text(row.verdict, style=style),
         )
     console.print(table)
@@ -169,10 +166,7 @@ def markdown(results: Sequence[Result], remark: str) -> str:
     ]
     for row in rows_of(results):
         fault = BY_NAME[row.fault]
-        checks = " | ".join(
-            str(row.count(name))
-            for name in ("lost", "doubled", "out of order", "oversold", "unanswered", "untold")
-        )
+        checks = " | ".join(str(row.count(name)) for name in ORDER)
         audits = {result.audit or "none" for result in row.results}
         lines.append(
             f"| {fault.says} | {fault.goal} | {len(row.results)} | {row.spread('deciding_s')} "
