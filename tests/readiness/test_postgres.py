@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -9,9 +10,9 @@ import asyncpg
 import pytest
 
 from tests.readiness.fitting import about, codes, configured
-from veltrix.adapters.postgres import PostgresSettings, create_roles, migrate
+from veltrix.adapters.postgres import Postgres, PostgresSettings, create_roles, migrate
 from veltrix.adapters.postgres.inspection import Role, Server, inspect_servers
-from veltrix.readiness.on_postgres import judge_pools, judge_postgres
+from veltrix.readiness.on_postgres import judge_pools, judge_postgres, processes_seen
 
 LOOK_S = 10.0
 DATABASE = "readiness"
@@ -145,12 +146,33 @@ async def test_pools_of_all_processes_are_added_up(settings):
     config = configured(postgres_pool_max="8").config
     servers = await inspect_servers(settings, LOOK_S)
     assert codes(judge_pools(config, servers, servers, 2)) == set()
-    found = list(judge_pools(config, servers, servers, 8))
-    assert about(found, "pools")[0].endswith(
-        "100 less 3 reserved, against 128 (8 processes × 2 databases × postgres.pool_max 8)"
+    found = list(judge_pools(config, servers, servers, 20))
+    assert (
+        "less 3 reserved, against 320 (20 processes × 2 databases × postgres.pool_max 8)"
+        in (about(found, "pools")[0])
     )
-    many = configured(postgres_pool_max="99").config
-    assert "against 99 (1 processes × 1 databases" in about(judge_pools(many, servers, (), None), "pools")[0]
+    many = configured(postgres_pool_max="250").config
+    assert "against 250 (1 processes × 1 databases" in about(judge_pools(many, servers, (), None), "pools")[0]
+
+
+async def test_processes_are_counted_by_their_sessions(settings):
+    """Each process has sessions of one name in each database, and counts once; the vault's are apart."""
+    pools = [
+        await Postgres.open(replace(settings, database=database, application=f"veltrix-{kind}"))
+        for kind in ("processing", "registration")
+        for database in (settings.database, f"{settings.database}_vault")
+    ]
+    try:
+        for pool in pools:
+            await asyncio.gather(pool.check(), pool.check())
+        ledger = await inspect_servers(settings, LOOK_S)
+        vault = await inspect_servers(replace(settings, database=f"{settings.database}_vault"), LOOK_S)
+    finally:
+        for pool in pools:
+            await pool.close()
+    assert processes_seen(ledger) == processes_seen(vault) == 2
+    config = configured(postgres_pool_max="100").config
+    assert "400 (2 processes × 2 databases" in about(judge_pools(config, ledger, vault, None), "pools")[0]
 
 
 FLAWLESS = Server(

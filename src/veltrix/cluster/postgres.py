@@ -50,7 +50,7 @@ def parameters() -> dict[str, str]:
     """The settings of a server on a machine that it shares."""
     return {
         "unix_socket_directories": "",
-        "max_connections": "100",
+        "max_connections": "200",  # eight processes with two pools of eight, and as many again
         "shared_buffers": "128MB",
         "max_wal_size": "1GB",
         "jit": "off",  # a compiler costs more than it saves on short statements

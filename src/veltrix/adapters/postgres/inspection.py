@@ -52,7 +52,8 @@ ORDER BY s.setdatabase
 _SESSIONS: Final = """
 SELECT a.application_name, coalesce(a.usename, '') AS role, coalesce(r.rolsuper, false) AS super
 FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid
-WHERE a.pid <> pg_backend_pid() AND a.application_name ~ '^veltrix[^:]*:[0-9a-f]+$'
+WHERE a.pid <> pg_backend_pid() AND a.datname = current_database()
+    AND a.application_name ~ '^veltrix[^:]*:[0-9a-f]+$'
 """
 _HBA: Final = """
 SELECT DISTINCT type || ' ' || array_to_string(database, ',') || ' ' || array_to_string(user_name, ',') || ' '
@@ -79,7 +80,7 @@ class Server:
     """What one server said of itself; only `address` and `error` when it said nothing.
 
     `lacks_database`: the rest was asked in the database `postgres`. `standbys` are the names of those that
-    stream from it, `sessions` the (name, role, superuser) of Veltrix' own connections, by process.
+    stream from it, `sessions` the (name, role, superuser) of Veltrix' connections to this database.
     `clock_ahead_s` is by how much its clock differs from ours, `clock_slack_s` how exact that is.
     `weak_rules` is None where the role may not see them.
     """
