@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.engines import answers_http, directory_for, free_port, running, unavailable
+from tests.conformance.certificates import Authority
+from tests.conformance.etcd_cluster import etcd_cluster
+from tests.engines import answers_http, directory_for, free_port, listens, running, unavailable
 from tests.readiness.fitting import about, codes, configured
 from veltrix.adapters.etcd import EtcdClient
 from veltrix.adapters.etcd.client import put
@@ -80,6 +82,31 @@ async def test_an_election_time_out_that_the_lease_cannot_go_below_is_found(slee
     assert about(found, "lease_ttl") == [
         "the shortest lease that etcd grants, against etcd.lease_ttl: 8 s against 2 s"
     ]
+
+
+async def test_etcd_behind_tls_is_looked_at_too(engine_tools, tmp_path):
+    """With certificates on both sides version, clock, members and lease are seen as without; with none of its
+    own the examination says that nobody answers."""
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("etcd")
+    client, client_key = authority.issue("client")
+    extra = ["--client-cert-auth", f"--trusted-ca-file={authority.file}"]
+    extra += [f"--cert-file={certificate}", f"--key-file={key}"]
+    try:
+        with etcd_cluster(engine_tools, 1, extra) as cluster:
+            cluster.processes[0].wait_until(lambda: listens("127.0.0.1", cluster.members[0].port), "etcd")
+            given = {"etcd_ca_file": str(authority.file)}
+            own = {"etcd_certificate_file": str(client), "etcd_key_file": str(client_key)}
+            config = near(cluster.endpoints[0], **given, **own)
+            seen = await inspect_etcd(etcd_settings(config))
+            stranger = near(cluster.endpoints[0], **given)
+            unseen = await inspect_etcd(etcd_settings(stranger))
+    except EngineMissing as missing:
+        unavailable(missing)
+    assert codes(judge_etcd(config, seen)) == {"etcd_members"}
+    assert seen.servers[0].clock_ahead_s == 0.0
+    assert seen.members[0].client_urls[0].startswith("https://")
+    assert codes(judge_etcd(stranger, unseen)) == {"etcd_unreachable"}
 
 
 def member(number, scheme="https", **more):
