@@ -18,6 +18,7 @@ from tests.domain.room import ORGANIZER, event_spec
 from tests.engines import answers_http, directory_for, free_port, running
 from tests.moving.prepared import WAIT_S, Cluster
 from veltrix.adapters.etcd import EtcdClient, EtcdCoordinator
+from veltrix.adapters.etcd.client import put
 from veltrix.adapters.etcd.epoch import raise_epoch
 from veltrix.adapters.kafka import KafkaFeed
 from veltrix.adapters.memory import MemoryReplies
@@ -272,6 +273,8 @@ async def test_an_etcd_from_a_snapshot_is_refused_until_the_epoch_is_raised(
         with directory_for("etcd-restored") as directory:
             snapshot = directory / "snapshot"
             _etcdctl(engine_tools, etcd_server, "snapshot", "save", str(snapshot))
+            for number in range(200):  # what a cluster does in a while
+                await at.etcd.run(at.etcd.txn, [], [put(f"{at.etcd.prefix}/{number}", b"")])
             await at.ask(OpenEvent(), "evt_nobody")
             assert await at.decide() == {}
             port, peer = free_port(), free_port()
