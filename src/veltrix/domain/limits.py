@@ -60,6 +60,8 @@ RELAY_BUFFER_MAX: Final = 10_000
 RELAY_MARK_S: Final = 1.0
 BACKOFF_MIN_S: Final = 0.05
 BACKOFF_MAX_S: Final = 2.0
+BACKOFF_OWNED_S: Final = 0.4
+KEEP_GRANT_S: Final = 10.0
 DRAIN_MAX_S: Final = 30.0
 
 # -- the cluster ---------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from veltrix.domain import limits
 from veltrix.domain.decider import RulesUnknown
 from veltrix.observability.logging import get_logger
 from veltrix.ports.coordinator import Coordinator, Grant
-from veltrix.ports.errors import Fenced, Mismatch, PortError, TermsBehind
+from veltrix.ports.errors import Fenced, Mismatch, PortError, TermsBehind, Unavailable
 from veltrix.ports.feed import Feed, Replies
 from veltrix.ports.ledger import Ledger
 from veltrix.ports.log import Log
@@ -131,8 +131,7 @@ class ProcessingService:
             try:
                 grant = await self._unless_stopping(self.coordinator.acquire(f"partition/{partition}"))
                 if grant is not None and not self._stopping.is_set():
-                    await self._check_term(partition, grant)
-                    await self._decide(partition, grant)
+                    await self._decide_while_granted(partition, grant)
             except Fenced as error:
                 self.metrics.fenced(partition)
                 _log.warning("fenced", partition=partition, error=str(error))
@@ -157,6 +156,32 @@ class ProcessingService:
                 delay_s = limits.BACKOFF_MIN_S
             await self._unless_stopping(asyncio.sleep(delay_s))
             delay_s = min(delay_s * 2, limits.BACKOFF_MAX_S)
+
+    async def _decide_while_granted(self, partition: int, grant: Grant) -> None:
+        """Decide, and keep the grant for a while when log or ledger cannot be used.
+
+        To give it up would send the partition round processes that cannot use them either, each with a
+        campaign; whoever alone is cut off from them lets others try after `limits.KEEP_GRANT_S`.
+        """
+        delay_s = limits.BACKOFF_MIN_S
+        interrupted_s: float | None = None
+        while not self._stopping.is_set() and not grant.lost.is_set():
+            started_s = self.clock.monotonic_s()
+            try:
+                await self._check_term(partition, grant)
+                await self._decide(partition, grant)
+            except Unavailable as error:
+                now_s = self.clock.monotonic_s()
+                if interrupted_s is None or now_s - started_s > limits.BACKOFF_MAX_S:
+                    interrupted_s, delay_s = now_s, limits.BACKOFF_MIN_S
+                if now_s - interrupted_s > limits.KEEP_GRANT_S:
+                    raise
+                self._processors.pop(partition, None)
+                _log.warning("partition_interrupted", partition=partition, error=str(error))
+            else:
+                return
+            await self._unless_stopping(asyncio.sleep(delay_s))
+            delay_s = min(delay_s * 2, limits.BACKOFF_OWNED_S)
 
     async def _unless_stopping(self, waiting: Coroutine[Any, Any, T]) -> T | None:
         """What the coroutine returns; None when the service is told to stop before."""
