@@ -283,7 +283,11 @@ async def measure(part: str, bench: Bench, sizes: Sizes) -> None:
 
 @contextmanager
 def running(part: str, directory: Path | None, say: Callable[[str], None]) -> Iterator[Bench]:
-    """A cluster of its own for a part, removed afterwards."""
+    """A cluster of its own for a part, removed afterwards; or the one that runs in `directory`."""
+    if directory is not None and (directory / "cluster.json").exists():
+        there = LocalCluster.open(directory, Tools.here())
+        yield Bench(there, new_key(there), say)
+        return
     home = Path(tempfile.mkdtemp(prefix="veltrix-bench-", dir=directory or "/var/tmp"))
     profile = Profile.HA if part == "ha" else Profile.SMALL
     cluster, _ = LocalCluster.create(home, Tools.here(), profile, processing=2 if part == "pair" else 0)
@@ -317,7 +321,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"any of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="small and short: shows that it works")
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
-    parser.add_argument("--data", type=Path, help="directory for the clusters (default: /var/tmp)")
+    parser.add_argument(
+        "--data", type=Path, help="where the clusters are made (default: /var/tmp), or a running one"
+    )
     chosen = parser.parse_args()
     if unknown := set(chosen.parts) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
