@@ -66,7 +66,7 @@ def _put_back(platform: Platform, backup: Path) -> None:
 
 
 async def test_an_older_vault_brings_nobody_back(platform: Platform) -> None:
-    """A vault from before an erasure: the first start destroys the person's keys again, others can be read."""
+    """With a vault from before an erasure the first start destroys the keys again; others can be read."""
     key = await platform.key()
     event = await platform.open_event(key)
     erased, other = await _register(platform, event, 1, 2)
