@@ -222,6 +222,31 @@ async def test_it_stops_deciding_where_an_operator_is_needed():
     await stopped(again)
 
 
+async def test_a_log_that_seems_shorter_for_a_moment_does_not_stop_the_partition(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A leader that was cut off may tell of an older end of the log; when the others are heard it goes on."""
+    bench = Bench()
+    service = bench.service()
+    await service.start()
+    await bench.decided(await asked(bench))
+    await stopped(service)
+    bounds = bench.log.bounds
+
+    async def stale(partition: int) -> tuple[int, int]:
+        return 0, 1
+
+    monkeypatch.setattr(bench.log, "bounds", stale)
+    again = bench.service()
+    await again.start()
+    await bench.signals.until(lambda: bool(again.failed))
+    assert again.campaigning
+    monkeypatch.setattr(bench.log, "bounds", bounds)
+    await bench.decided(await asked(bench))
+    assert again.failed == {}
+    await stopped(again)
+
+
 async def test_a_coordinator_that_went_back_in_time_is_refused_until_the_epoch_is_raised():
     """Terms that the ledger would fence for ever are told with the remedy, and nothing is decided; once the
     epoch is raised deciding goes on, without a restart."""

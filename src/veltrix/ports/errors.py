@@ -30,3 +30,8 @@ class Mismatch(PortError):
 class TermsBehind(Mismatch):
     """The ledger knows a greater term than the coordinator can have granted: the latter was restored. What
     is taken now would be fenced; it is tried again, for the remedy (a greater epoch) needs no restart."""
+
+
+class LogBehind(Mismatch):
+    """The log ends before what the ledger has decided. It was put back from an older state, or a leader that
+    was cut off still answers for it: then it passes, so it is tried again."""

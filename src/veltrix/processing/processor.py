@@ -13,7 +13,7 @@ from veltrix.domain.identifiers import command_id, first_offset
 from veltrix.domain.state import PartitionState
 from veltrix.observability.logging import get_logger
 from veltrix.ports.coordinator import Grant
-from veltrix.ports.errors import Mismatch, OutcomeUnknown, Rejected, Unavailable
+from veltrix.ports.errors import LogBehind, Mismatch, OutcomeUnknown, Rejected, Unavailable
 from veltrix.ports.feed import Replies
 from veltrix.ports.ledger import MOVING, Head, Ledger
 from veltrix.ports.log import Log, LogRecord, Record
@@ -140,7 +140,8 @@ class Processor:
     async def _check_log(self, head: Head) -> None:
         low, high = await self.log.bounds(self.partition)
         if not low <= head.next_offset <= high:
-            raise Mismatch(
+            wrong = LogBehind if head.next_offset > high else Mismatch
+            raise wrong(
                 f"partition {self.partition}: the ledger stands at offset {head.next_offset}, the log holds "
                 f"{low} to {high}; they do not belong together. Restore both from the same time."
             )

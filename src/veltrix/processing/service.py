@@ -12,7 +12,7 @@ from veltrix.domain import limits
 from veltrix.domain.decider import RulesUnknown
 from veltrix.observability.logging import get_logger
 from veltrix.ports.coordinator import Coordinator, Grant
-from veltrix.ports.errors import Fenced, Mismatch, PortError, TermsBehind, Unavailable
+from veltrix.ports.errors import Fenced, LogBehind, Mismatch, PortError, TermsBehind, Unavailable
 from veltrix.ports.feed import Feed, Replies
 from veltrix.ports.ledger import Ledger
 from veltrix.ports.log import Log
@@ -94,8 +94,8 @@ class ProcessingService:
     @property
     def campaigning(self) -> bool:
         """Whether it wants every partition that it may decide; others may own them all."""
-        wanting = sum(not task.done() for task in self._tasks)
-        return wanting == self.log.identity.partitions - len(self.failed)
+        wanting = [not task.done() or partition in self.failed for partition, task in enumerate(self._tasks)]
+        return bool(wanting) and all(wanting)
 
     async def stop(self) -> None:
         """Finish the batch at hand, publish its facts, and hand the partitions over; safe to call twice."""
@@ -138,6 +138,9 @@ class ProcessingService:
             except TermsBehind as error:  # mended by raising the epoch, which needs no restart
                 self.failed[partition] = str(error)
                 _log.error("terms_behind", partition=partition, error=str(error))
+            except LogBehind as error:  # or a leader that was cut off answers, which passes by itself
+                self.failed[partition] = str(error)
+                _log.error("partition_stopped", partition=partition, error=str(error))
             except (Mismatch, RulesUnknown) as error:
                 self.failed[partition] = str(error)
                 _log.error("partition_stopped", partition=partition, error=str(error))
