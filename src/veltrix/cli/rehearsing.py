@@ -63,7 +63,7 @@ def rehearse(  # noqa: PLR0913 - an argument an option
 
     Uses the cluster of the directory, or starts one. Exit code 1 when a promise is broken or a goal missed.
     """
-    from veltrix.cli.output import console, print_json
+    from veltrix.cli.output import console
     from veltrix.cluster import rehearse_report
     from veltrix.cluster.rehearse import Rehearsal
     from veltrix.load.command import run_on_fast_loop
@@ -95,16 +95,22 @@ def rehearse(  # noqa: PLR0913 - an argument an option
     where = (
         remark or f"`{it.plan.profile}`, {len(it.plan.hosts) or 'no'} test hosts, {rate:g} people a second"
     )
-    rehearse_report.write_markdown(
-        markdown or it.directory / "rehearsed.md", rehearse_report.markdown(results, where)
-    )
+    snippet = markdown or it.directory / "rehearsed.md"
+    rehearse_report.write_markdown(snippet, rehearse_report.markdown(results, where))
+    _end(results, as_json=as_json)
+
+
+def _end(results: Sequence[Result], *, as_json: bool) -> None:
+    """The table, or the document; and the exit code."""
+    from veltrix.cli.output import console, print_json
+    from veltrix.cluster import rehearse_report
+
     if as_json:
         print_json(rehearse_report.as_json(results))
     else:
-        rehearse_report.print_table(results, out)
-    raise typer.Exit(
-        ExitCode.OK if all(result.verdict == "PASS" for result in results) else ExitCode.NEGATIVE
-    )
+        rehearse_report.print_table(results, console())
+    passed = all(result.verdict == "PASS" for result in results)
+    raise typer.Exit(ExitCode.OK if passed else ExitCode.NEGATIVE)
 
 
 async def _all(

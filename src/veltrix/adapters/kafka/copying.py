@@ -84,7 +84,7 @@ class LogCopy:
             if error is not None:
                 self._spoiled = self._spoiled or f"a record was not appended: {error.str()}"
                 return
-            record = waiting.pop(message.offset() if message.offset() is not None else -1, None)  # type: ignore[arg-type]
+            record = waiting.pop(message.offset() if message.offset() is not None else -1, None)  # type: ignore[arg-type]  # typed too narrowly
             kind, at_ms = message.timestamp()
             if record is None or kind != TIMESTAMP_CREATE_TIME or at_ms != record.append_ms:
                 self._spoiled = self._spoiled or (
@@ -121,7 +121,7 @@ class LogCopy:
                     partition=partition,
                     timestamp=record.append_ms,
                     headers=headers,
-                    on_delivery=delivered,  # type: ignore[arg-type]
+                    on_delivery=delivered,  # type: ignore[arg-type]  # typed too narrowly
                 )
             except BufferError:
                 self._producer.poll(_POLL_S)
