@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from veltrix.observability.metrics import Metrics
 
 Headers = list[tuple[bytes, bytes]]
+PROBES: Final = ("/livez", "/readyz", "/metrics")
 
 
 @dataclass(slots=True)
@@ -52,6 +54,8 @@ class OperationsApp:
 
     def _answer(self, scope: Scope) -> tuple[int, bytes, Headers]:
         path = scope["path"]
+        if path not in PROBES and not self._status.started:  # whoever registers comes back in a moment
+            return _problem(503, "This process is starting.", [(b"retry-after", b"1")])
         if scope["method"] not in ("GET", "HEAD"):
             return _problem(405, "This is only read.", [(b"allow", b"GET, HEAD")])
         if path == "/livez":
@@ -65,8 +69,6 @@ class OperationsApp:
             accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
             body, content_type = self._metrics.page(accept)
             return 200, body, [(b"content-type", content_type.encode())]
-        if not self._status.started:
-            return _problem(503, "This process is starting.", [(b"retry-after", b"1")])
         return _problem(404, "Here are /livez, /readyz and /metrics.", [])
 
 
