@@ -136,7 +136,10 @@ async def rehearse(
         marks.healed_s = time.monotonic()
         say("healed; waiting until everybody is answered and told")
         reports = list(await asyncio.gather(*loads))
-        await _all_ready(cluster, heal=scene)
+        try:
+            await _all_ready(cluster, heal=scene)
+        except ClusterError as error:
+            marks.absent = f"not all came back: {error}".partition("\n")[0]
         marks.ready_s = time.monotonic()
     except ClientError as error:
         raise ClusterError(f"the load could not go on: {error}") from error
@@ -240,6 +243,7 @@ def _judged(
             examples += [f"{finding.check}: {text}" for text in finding.examples]
     last_s = max((done_s for history in histories for _, done_s in decided(history)), default=from_s)
     evidence, broken = shown_fenced(scene, marks)
+    broken += [marks.absent] if marks.absent else []
     return Result(
         fault=fault.name,
         deciding_s=max(deciding, default=0.0),

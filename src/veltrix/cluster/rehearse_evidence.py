@@ -16,13 +16,17 @@ _TAKES: Final = "partition_taken"
 
 @dataclass(slots=True)
 class Marks:
-    """The moments of a rehearsal, in monotonic seconds, and how long each log was when the fault struck."""
+    """The moments of a rehearsal, in monotonic seconds, and how long each log was when the fault struck.
+
+    `absent` says who did not come back.
+    """
 
     struck_s: float = 0.0
     done_s: float = 0.0
     healing_s: float = 0.0
     healed_s: float = 0.0
     ready_s: float = 0.0
+    absent: str = ""
     logs: dict[str, int] = field(default_factory=dict)
 
     def remember(self, cluster: LocalCluster) -> None:

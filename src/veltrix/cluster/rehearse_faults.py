@@ -106,6 +106,10 @@ def partition_leaders(cluster: LocalCluster, partitions: Sequence[int]) -> list[
 # What is done
 
 
+def _do_nothing(scene: Scene) -> None:
+    del scene
+
+
 def _start_again(scene: Scene) -> None:
     scene.cluster.start(scene.victims)
 
@@ -241,6 +245,8 @@ _D, _I = Measure.DECIDING, Measure.INTAKE
 _ONE_WAY: Final = "deciding again in ≤ 25 s"
 
 FAULTS: Final[tuple[Fault, ...]] = (
+    Fault("nothing", "nothing, for comparison: what this machine itself does", "none", _D, None, 15.0,
+          _do_nothing, _do_nothing),
     Fault("processing-kill", "kill -9 a processing process", "deciding again in ≤ 3 s", _D, 3.0, 12.0,
           _kill_decider, _start_again),
     Fault("processing-pause", "pause a processing process past its lease, resume it",
