@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from veltrix.cli import auditing, clusters, configuring, keys, loading, moving, preparing, rehearsing, running, serving
+from veltrix.cli import (
+    auditing,
+    clusters,
+    configuring,
+    keys,
+    loading,
+    moving,
+    preparing,
+    rehearsing,
+    running,
+    serving,
+    simulating,
+)
 from veltrix.cli.exits import ExitCode, table
 from veltrix.cli.options import Json
 
@@ -30,6 +42,7 @@ app.command("move", short_help="Carry a data directory into an empty cluster.")(
 app.command("restore", short_help="Go on after a backup was put back, or a log was lost.")(moving.restore)
 app.add_typer(keys.app, name="key")
 app.add_typer(configuring.app, name="config")
+app.add_typer(simulating.app, name="simulate")
 clusters.app.command("prepare")(preparing.prepare)
 clusters.app.command("rehearse")(rehearsing.rehearse)
 app.add_typer(clusters.app, name="cluster")
