@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,6 +120,7 @@ async def _all(
     say: Callable[[str], None],
     done: Callable[[Result], None],
 ) -> None:
+    import asyncio
     from dataclasses import replace
     from functools import partial
 
