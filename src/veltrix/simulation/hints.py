@@ -7,11 +7,11 @@ until it looks again, and only the ledger's fence knows better.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from veltrix.adapters.memory.feed import Subscription
 from veltrix.domain.facts import NumberedFact
 from veltrix.ports.coordinator import Grant
 from veltrix.ports.errors import OutcomeUnknown, TermsBehind, Unavailable
@@ -31,40 +31,9 @@ class Topic:
 
     network: Network
     server: Server
-    subscriptions: list[Subscription] = field(default_factory=list)
+    subscriptions: list[tuple[Life, Subscription]] = field(default_factory=list)
     listeners: dict[str, tuple[Life, Callable[[Sequence[Reply]], None]]] = field(default_factory=dict)
     last_seqs: dict[int, int] = field(default_factory=dict)
-
-
-class Subscription:
-    """One subscriber's bounded queue."""
-
-    def __init__(self, life: Life) -> None:
-        self.life = life
-        self._batches: deque[Published] = deque(maxlen=FEED_QUEUE_MAX)
-        self._wake = asyncio.Event()
-        self._closed = False
-
-    def put(self, batch: Published) -> None:
-        """Add a batch; the oldest makes room."""
-        self._batches.append(batch)
-        self._wake.set()
-
-    def __aiter__(self) -> Subscription:
-        return self
-
-    async def __anext__(self) -> Published:
-        while not self._batches:
-            if self._closed:
-                raise StopAsyncIteration
-            self._wake.clear()
-            await self._wake.wait()
-        return self._batches.popleft()
-
-    async def aclose(self) -> None:
-        """End it."""
-        self._closed = True
-        self._wake.set()
 
 
 class SimFeed:
@@ -81,9 +50,9 @@ class SimFeed:
             batch = Published(partition, list(facts), next_offset)
             if facts:
                 topic.last_seqs[partition] = max(facts[-1].seq, topic.last_seqs.get(partition, 0))
-            topic.subscriptions[:] = [each for each in topic.subscriptions if not each.life.ended]
-            for subscription in topic.subscriptions:
-                topic.network.tell(topic.server.name, subscription.life, subscription.put, batch)
+            topic.subscriptions[:] = [each for each in topic.subscriptions if not each[0].ended]
+            for life, subscription in topic.subscriptions:
+                topic.network.tell(topic.server.name, life, subscription.put, batch)
 
         try:
             await topic.network.ask(topic.server, effect, writes=True)
@@ -100,8 +69,8 @@ class SimFeed:
 
     def subscribe(self) -> Subscription:
         """A new subscriber in this life."""
-        subscription = Subscription(LIFE.get())
-        self._topic.subscriptions.append(subscription)
+        subscription = Subscription(FEED_QUEUE_MAX)
+        self._topic.subscriptions.append((LIFE.get(), subscription))
         return subscription
 
 
