@@ -12,9 +12,8 @@ from tests.cluster.conftest import Console
 ENGINES = ("etcd-1", "kafka-1", "postgres-1")
 
 
-@pytest.mark.timeout(300)  # on a busy machine brokers take their time
 def survives(pid: int, before_s: float) -> bool:
-    """Whether the process still runs: neither a zombie that nobody reaped yet, nor another's reused number."""
+    """Whether the process still runs: no zombie that nobody reaped, no reused number."""
     try:
         process = psutil.Process(pid)
         return process.status() != psutil.STATUS_ZOMBIE and process.create_time() < before_s
@@ -22,6 +21,7 @@ def survives(pid: int, before_s: float) -> bool:
         return False
 
 
+@pytest.mark.timeout(300)  # on a busy machine brokers take their time
 def test_engines_go_up_die_come_back_and_go_down(console: Console):
     """Up, status, pause, kill, restart and down do what they say; a second up goes on with what is there."""
     up = console.ask("up", "--engines")
