@@ -13,8 +13,8 @@ from veltrix.cluster.rehearse_evidence import Marks, shown_fenced
 from veltrix.cluster.rehearse_faults import BY_NAME, FAULTS, Scene
 from veltrix.cluster.rehearse_measures import Look, Offsets, decided, longest_stall, read_look, taken_in
 from veltrix.cluster.rehearse_report import BEGIN, CHECKS, END, Result
-from veltrix.load.history import Answer, Attempt, History, Outcome, Terms
-from veltrix.load.history import Kind as Asked
+from veltrix.promises.history import Answer, Attempt, History, Outcome, Terms
+from veltrix.promises.history import Kind as Asked
 
 GOOD = Result(
     fault="processing-kill",

@@ -24,11 +24,13 @@ ROOMS: dict[str, frozenset[str] | None] = {
     "wire": frozenset({"domain"}),
     "sealing": frozenset({"domain"}),
     "observability": frozenset({"domain", "ports"}),
+    "promises": frozenset({"domain", "ports"}),
     "registration": frozenset({"domain", "ports", "wire", "sealing", "observability"}),
     "processing": frozenset({"domain", "ports", "wire", "sealing", "observability"}),
     "notification": frozenset({"domain", "ports", "wire", "sealing", "observability"}),
     "adapters": frozenset({"domain", "ports", "wire"}),
-    "simulation": frozenset({"domain", "ports", "adapters.memory", "observability", "audit"}) | SERVICES,
+    "simulation": SERVICES
+    | frozenset({"domain", "ports", "wire", "adapters.memory", "observability", "promises", "audit"}),
     "audit": frozenset({"domain", "ports", "wire", "processing", "adapters.memory"}),
     "config": frozenset({"domain"}),
     "bootstrap": EVERYTHING,
@@ -76,7 +78,7 @@ DOMAIN_STDLIB = frozenset(
 )
 
 # These get time, identifiers and the outside world through ports, so that the simulator can stand in for it.
-OUTSIDE_WORLD_ROOMS = frozenset({"domain", "ports", "wire", "sealing"}) | SERVICES
+OUTSIDE_WORLD_ROOMS = frozenset({"domain", "ports", "wire", "sealing", "promises"}) | SERVICES
 OUTSIDE_WORLD = frozenset(
     {
         "asyncio.to_thread",

@@ -4,8 +4,8 @@ import pytest
 
 from tests.load.fake_server import KEY, Faults, serving
 from veltrix.load.command import execute
-from veltrix.load.history import Kind, Outcome
 from veltrix.load.options import LoadOptions, Mix
+from veltrix.promises.history import Kind, Outcome
 
 MIX = Mix(duplicates=0.2, retries=0.2, other_bodies=0.1, again=0.2, cancels=0.2)
 

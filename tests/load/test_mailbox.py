@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 
 from veltrix.load.client import Response
-from veltrix.load.history import Answer, Attempt, History, Kind, Outcome, Row, Terms
 from veltrix.load.mailbox import Owed, Spooled, address_of, mails_of, owed, promoted, untold, wait_for_notices
 from veltrix.load.watch import Unwatched
+from veltrix.promises.history import Answer, Attempt, History, Kind, Outcome, Row, Terms
 
 TERMS = Terms("evt_1", {"house": 2}, {"standard": ("house",)}, exclusive=True)
 

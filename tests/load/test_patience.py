@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.load.fake_server import KEY, Faults, Speaker, serving
-from veltrix.load import checker, command
+from veltrix.load import command
 from veltrix.load.client import Asker, ClientError, Target
 from veltrix.load.command import execute
-from veltrix.load.history import ANSWERED, Outcome
 from veltrix.load.options import SINGLES_ONLY, LoadOptions, Mix
 from veltrix.load.report import as_json
+from veltrix.promises import answers
+from veltrix.promises.history import ANSWERED, Outcome
 
 MIX = Mix(duplicates=0.2, retries=0.2, other_bodies=0.1, again=0.2, cancels=0.2)
 
@@ -160,7 +161,7 @@ async def test_mails_of_all_spools_are_counted_once(tmp_path, monkeypatch):
     first, second = tmp_path / "one", tmp_path / "two"
     first.mkdir()
     second.mkdir()
-    real = checker.check
+    real = answers.check
 
     def deliver(history):
         for number, attempt in enumerate(history.attempts):

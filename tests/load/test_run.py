@@ -15,12 +15,12 @@ from tests.load.fake_server import KEY, Faults, serving
 from veltrix.load import client, command, crowd
 from veltrix.load.client import ClientError, Target
 from veltrix.load.crowd import connections_allowed, raise_file_limit
-from veltrix.load.history import Kind, Terms
 from veltrix.load.options import SINGLES_ONLY, Gaps, LoadOptions, Mix
 from veltrix.load.people import DOMAINS
 from veltrix.load.plan import Planner, draw_schedule
 from veltrix.load.report import EXIT_UNUSABLE
 from veltrix.load.venue import Venue, event_in
+from veltrix.promises.history import Kind, Terms
 
 VENUE = Venue(Terms("evt_1", {"house": 10}, {"standard": ("house",)}, one_per_email=True), "Party", 3)
 

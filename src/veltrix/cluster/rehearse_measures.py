@@ -16,7 +16,7 @@ from typing import Final
 
 from veltrix.cluster.plan import Node
 from veltrix.load.client import Asker, ClientError, Target
-from veltrix.load.history import History
+from veltrix.promises.history import History
 
 STARVED_MIN_S: Final = 0.25
 LOOK_EVERY_S: Final = 0.25

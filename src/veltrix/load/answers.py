@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from veltrix.load.history import Answer, Attempt, Kind, Outcome, Seat
 from veltrix.load.plan import Request, Script
+from veltrix.promises.history import Answer, Attempt, Kind, Outcome, Seat
 
 _KEY_REUSED: Final = "key_reused"
 _NOT_FINAL: Final = {

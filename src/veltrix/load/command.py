@@ -13,7 +13,6 @@ from typing import Any, Final, TypeVar
 from rich.console import Console
 
 from veltrix.load.answers import attempts_of, location_in
-from veltrix.load.checker import Finding, check
 from veltrix.load.client import Asker, ClientError, Connection, Target
 from veltrix.load.crowd import (
     OPEN_FILE_LIMIT,
@@ -24,7 +23,6 @@ from veltrix.load.crowd import (
     raise_file_limit,
 )
 from veltrix.load.figures import figures_of
-from veltrix.load.history import History, PoolRow, Row
 from veltrix.load.mailbox import wait_until_told
 from veltrix.load.options import LoadOptions
 from veltrix.load.patience import Patience
@@ -33,6 +31,8 @@ from veltrix.load.report import EXIT_UNUSABLE, LoadReport, as_json, print_report
 from veltrix.load.run import Runner, quiet_collector
 from veltrix.load.venue import Venue, event_in, find_event, publish_event, read_ledger, read_pools
 from veltrix.load.watch import REFRESH_S, Bars, Unwatched, Watcher
+from veltrix.promises.answers import Finding, check
+from veltrix.promises.history import History, PoolRow, Row
 
 T = TypeVar("T")
 _TAG_BYTES: Final = 3

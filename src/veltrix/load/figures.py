@@ -9,7 +9,7 @@ from typing import Final
 
 from hdrh.histogram import HdrHistogram
 
-from veltrix.load.history import ANSWERED, Attempt, Kind
+from veltrix.promises.history import ANSWERED, Attempt, Kind
 
 _MAX_US: Final = 3_600_000_000
 _DIGITS: Final = 3

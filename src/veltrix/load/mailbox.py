@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from veltrix.load.client import Asker, ClientError
-from veltrix.load.history import Attempt, History, Kind
 from veltrix.load.watch import Watcher
+from veltrix.promises.history import Attempt, History, Kind
 
 _SAMPLE: Final = re.compile(rb'^veltrix_notices\{status="(\w+)"\} ([0-9.e+]+)$', re.MULTILINE)
 _TO: Final = re.compile(rb"^To:((?:.|\r?\n[ \t])*)", re.MULTILINE)

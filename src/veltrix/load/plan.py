@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from veltrix.load.client import Target, request_bytes
-from veltrix.load.history import Kind
 from veltrix.load.options import Gaps, LoadOptions
 from veltrix.load.people import Person, draw_person
 from veltrix.load.venue import Venue
+from veltrix.promises.history import Kind
 
 _encode = msgspec.json.Encoder().encode
 _STUDENTS = 0.25

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from veltrix.load.checker import Finding
 from veltrix.load.figures import Figures, Latency, Line
-from veltrix.load.history import History
 from veltrix.load.options import LoadOptions
 from veltrix.load.plan import Script
+from veltrix.promises.answers import Finding
+from veltrix.promises.history import History
 
 EXIT_PASS: Final = 0
 EXIT_FAIL: Final = 1

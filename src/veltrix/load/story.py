@@ -13,10 +13,10 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from veltrix.load.history import Attempt, Kind
 from veltrix.load.mailbox import mails_of, promoted
 from veltrix.load.plan import Request
 from veltrix.load.report import LoadReport
+from veltrix.promises.history import Attempt, Kind
 
 _HEADERS: Final = ("From", "To", "Subject", "Date", "Message-ID", "Content-Language")
 _MAIL_LINES: Final = 12

@@ -12,8 +12,8 @@ from urllib.parse import quote
 import msgspec
 
 from veltrix.load.client import Asker, ClientError, Response
-from veltrix.load.history import PoolRow, Row, Seat, Terms
 from veltrix.load.options import LoadOptions
+from veltrix.promises.history import PoolRow, Row, Seat, Terms
 
 _EVENT_PATH: Final = re.compile(r"(?:/v1/events|/e)/([^/?#]+)(?:/.*)?")
 _DAYS_AHEAD: Final = 60

@@ -1,4 +1,4 @@
-"""What a load run saw: every request with its answer, and the ledger as it was exported afterwards."""
+"""What people asked and were told: every request with its answer, and the ledger as it was exported."""
 
 from __future__ import annotations
 

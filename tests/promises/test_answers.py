@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from veltrix.domain import limits
-from veltrix.load.checker import against_the_clock, check, overtaken, people_doubled
-from veltrix.load.history import Answer, Attempt, History, Kind, Outcome, Row, Seat, Terms
-from veltrix.load.model import unexplained
+from veltrix.promises.answers import against_the_clock, check, overtaken, people_doubled
+from veltrix.promises.clerk import unexplained
+from veltrix.promises.history import Answer, Attempt, History, Kind, Outcome, Row, Seat, Terms
 
 TERMS = Terms(
     "evt_1",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from veltrix.domain import limits
-from veltrix.load.history import Attempt, History, Kind, Terms
+from veltrix.promises.history import Attempt, History, Kind, Terms
 
 _SEATED: Final = "seated"
 _WAITS: Final = "waitlisted"

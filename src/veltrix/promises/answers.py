@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from veltrix.load.history import ANSWERED, REPEATS, Attempt, History, Kind, Outcome, Row
-from veltrix.load.model import is_complete, unexplained
+from veltrix.promises.clerk import is_complete, unexplained
+from veltrix.promises.history import ANSWERED, REPEATS, Attempt, History, Kind, Outcome, Row
 
 _SEATED: Final = frozenset({"confirmed", "held"})
 _ACTIVE: Final = _SEATED | {"waitlisted"}
