@@ -84,6 +84,9 @@ HOLD_TTL_MAX_S: Final = 90 * 24 * 3600
 QUESTIONS_MAX: Final = 50
 CHOICES_MAX: Final = 50
 ACCESS_CODES_MAX: Final = 1_000
+REMINDERS_MAX: Final = 5
+REMINDER_MAX_H: Final = 90 * 24
+REMINDERS_DEFAULT_H: Final = (24,)
 
 # -- a registration ------------------------------------------------------------------------------
 SEATS_PER_REGISTRATION_MAX: Final = 50
@@ -123,12 +126,35 @@ NOTICE_RECENT_MAX: Final = 8_192
 NOTICE_HINTS_MAX: Final = 20 * NOTICE_BATCH_MAX
 EVENT_FRESH_S: Final = 5.0
 
+# -- webhooks ------------------------------------------------------------------------------------
+WEBHOOK_TIMEOUT_S: Final = 15.0
+WEBHOOK_CONNECT_S: Final = 5.0
+WEBHOOK_EXCERPT_BYTES: Final = 1024
+WEBHOOK_EXCERPT_S: Final = 1.0
+WEBHOOK_ANSWER_HEADERS_MAX: Final = 64
+WEBHOOK_CONNECTIONS_MAX: Final = 256
+WEBHOOK_CONNECTIONS_PER_HOST: Final = 16
+WEBHOOK_CONNECTION_IDLE_S: Final = (
+    4.0  # servers close theirs after five: who is later cannot know what arrived
+)
+WEBHOOK_LOOKUPS_MAX: Final = 8
+WEBHOOK_LOOKUP_S: Final = 3.0
+WEBHOOK_NAMES_KEPT_S: Final = 10
+WEBHOOK_URL_MAX_CHARS: Final = 2_048
+WEBHOOK_SECRETS_MAX: Final = 4
+WEBHOOK_OVERLAP_S: Final = 24 * 3_600
+WEBHOOK_OVERLAP_MAX_S: Final = 30 * 24 * 3_600
+ENDPOINTS_PER_ORGANIZER_MAX: Final = 50
+FACTS_SCANNED_MAX: Final = 5_000
+FACTS_CURSOR_MAX_CHARS: Final = 16_384
+
 
 def check_relations() -> None:
     """Assert the relations between limits that the code relies on."""
     assert BODY_MAX_BYTES < RECORD_MAX_BYTES, "a sealed body must fit one record of the log"
     assert RECORD_MAX_BYTES < READ_BATCH_MAX_BYTES, "one record must fit one read"
     assert SEND_TIMEOUT_S < NOTICE_LEASE_S, "a lease must outlive the attempt it covers"
+    assert WEBHOOK_CONNECT_S < WEBHOOK_TIMEOUT_S < NOTICE_LEASE_S, "likewise"
     assert len(MAIL_RETRY_S) == MAIL_ATTEMPTS_MAX, "one delay an attempt"
     assert NOTICE_CHUNK <= NOTICE_CLAIM_MAX <= NOTICE_IN_FLIGHT_MAX
     assert KEY_BLOCK <= KEYS_RESERVED_LOW, "a block must not exceed the reserve it refills"
@@ -136,6 +162,8 @@ def check_relations() -> None:
     assert UNDECIDED_SHARE_ONE_EVENT < UNDECIDED_SHARE_REGISTRATIONS < 1.0
     assert PAGE_DEFAULT_ROWS <= PAGE_MAX_ROWS
     assert HELD_REQUESTS_MAX <= UNDECIDED_MAX
+    assert len(REMINDERS_DEFAULT_H) <= REMINDERS_MAX
+    assert all(1 <= hours <= REMINDER_MAX_H for hours in REMINDERS_DEFAULT_H)
 
 
 check_relations()
