@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from veltrix.config.addresses import Endpoints, Name
-from veltrix.config.defining import setting
+from veltrix.config.defining import certificate_file, key_file, password, password_file, setting
 from veltrix.config.kinds import (
     Choice,
     Duration,
     FilePath,
     Integer,
     Secret,
-    SecretText,
     Text,
 )
 
@@ -37,24 +36,13 @@ class Kafka:
     )
     mechanism: str = setting(Choice(MECHANISMS), "SCRAM-SHA-512", "How to log in, with `sasl`.")
     username: str | None = setting(Text(), None, "User name, with `sasl`.", derived="no login")
-    password: Secret | None = setting(  # noqa: RUF009 - it is a dataclass field
-        SecretText(),
-        None,
-        "Its password. A file or a variable keeps it out of this file.",
-        derived="no login",
-    )
-    password_file: Path | None = setting(  # noqa: RUF009 - it is a dataclass field
-        FilePath(), None, "File with the password instead, read once at start.", derived="no file"
-    )
-    ca_file: Path | None = setting(  # noqa: RUF009 - it is a dataclass field
+    password: Secret | None = password()
+    password_file: Path | None = password_file()
+    ca_file: Path | None = setting(
         FilePath(), None, "Certificates of who signs the brokers' (PEM).", derived="the system's"
     )
-    certificate_file: Path | None = setting(  # noqa: RUF009 - it is a dataclass field
-        FilePath(), None, "This process's own certificate (PEM).", derived="none"
-    )
-    key_file: Path | None = setting(  # noqa: RUF009 - it is a dataclass field
-        FilePath(), None, "The certificate's private key (PEM).", derived="none"
-    )
+    certificate_file: Path | None = certificate_file()
+    key_file: Path | None = key_file()
     topic_prefix: str = setting(
         Name(), "veltrix", "How the topics' names begin: `veltrix.commands`, `.facts`, `.replies`."
     )
@@ -93,29 +81,18 @@ class Postgres:
         derived="the role of the process: `veltrix_registration`, `veltrix_processing` (ticker too), "
         "`veltrix_notification`, `veltrix_audit`",
     )
-    password: Secret | None = setting(  # noqa: RUF009 - it is a dataclass field
-        SecretText(),
-        None,
-        "Its password. A file or a variable keeps it out of this file.",
-        derived="none: the server must not ask for one",
-    )
-    password_file: Path | None = setting(  # noqa: RUF009 - it is a dataclass field
-        FilePath(), None, "File with the password instead, read once at start.", derived="no file"
-    )
+    password: Secret | None = password("none: the server must not ask for one")
+    password_file: Path | None = password_file()
     tls: str = setting(
         Choice(("disable", "require", "verify-full")),
         "disable",
         "`require` encrypts, `verify-full` also makes sure who answers.",
     )
-    ca_file: Path | None = setting(  # noqa: RUF009 - it is a dataclass field
+    ca_file: Path | None = setting(
         FilePath(), None, "Certificates of who signs the servers' (PEM).", derived="the system's"
     )
-    certificate_file: Path | None = setting(  # noqa: RUF009 - it is a dataclass field
-        FilePath(), None, "This process's own certificate (PEM).", derived="none"
-    )
-    key_file: Path | None = setting(  # noqa: RUF009 - it is a dataclass field
-        FilePath(), None, "The certificate's private key (PEM).", derived="none"
-    )
+    certificate_file: Path | None = certificate_file()
+    key_file: Path | None = key_file()
     pool_max: int = setting(Integer(2, 500), 8, "Most connections of a process to each of its databases.")
     connect_timeout_s: float = setting(
         Duration(0.1, 60.0), 1.0, "Longest time that making a connection may take."
@@ -145,24 +122,13 @@ class Etcd:
         "How all keys begin. Each cluster has its own.",
     )
     username: str | None = setting(Text(), None, "User name, when etcd wants one.", derived="no login")
-    password: Secret | None = setting(  # noqa: RUF009 - it is a dataclass field
-        SecretText(),
-        None,
-        "Its password. A file or a variable keeps it out of this file.",
-        derived="no login",
-    )
-    password_file: Path | None = setting(  # noqa: RUF009 - it is a dataclass field
-        FilePath(), None, "File with the password instead, read once at start.", derived="no file"
-    )
-    ca_file: Path | None = setting(  # noqa: RUF009 - it is a dataclass field
+    password: Secret | None = password()
+    password_file: Path | None = password_file()
+    ca_file: Path | None = setting(
         FilePath(), None, "Certificates of who signs the members' (PEM); TLS is used.", derived="no TLS"
     )
-    certificate_file: Path | None = setting(  # noqa: RUF009 - it is a dataclass field
-        FilePath(), None, "This process's own certificate (PEM); TLS is used.", derived="none"
-    )
-    key_file: Path | None = setting(  # noqa: RUF009 - it is a dataclass field
-        FilePath(), None, "The certificate's private key (PEM).", derived="none"
-    )
+    certificate_file: Path | None = certificate_file("; TLS is used")
+    key_file: Path | None = key_file()
     lease_ttl_s: float = setting(
         Duration(1.0, 60.0),
         2.0,
@@ -188,7 +154,7 @@ class Operations:
 class Secrets:
     """What all processes of a deployment share and nobody else may read."""
 
-    master_key_file: Path = setting(  # noqa: RUF009 - it is a dataclass field
+    master_key_file: Path = setting(
         FilePath(),
         None,
         "The key that links, tickets and cursors are signed with. The same on every machine; keep a copy.",

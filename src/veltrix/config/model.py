@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from veltrix.config.defining import setting
+from veltrix.config.defining import password, password_file, setting
 from veltrix.config.engines import Etcd, Kafka, Operations, Postgres, Secrets
 from veltrix.config.kinds import (
     Choice,
@@ -20,7 +20,6 @@ from veltrix.config.kinds import (
     Mailbox,
     Networks,
     Secret,
-    SecretText,
     Size,
     Text,
     Url,
@@ -97,7 +96,7 @@ class Http:
 class Data:
     """Where everything is kept."""
 
-    directory: Path = setting(  # noqa: RUF009 - it is a dataclass field
+    directory: Path = setting(
         FilePath(),
         None,
         "Directory of the log, the ledger, the keys and the notices. Back it up as a whole.",
@@ -142,7 +141,7 @@ class Notification:
         "spool",
         "`spool` writes each mail as an .eml file; `smtp` sends it.",
     )
-    spool_directory: Path = setting(  # noqa: RUF009 - it is a dataclass field
+    spool_directory: Path = setting(
         FilePath(), None, "Where the .eml files go.", derived="`spool` below the data directory"
     )
     sender: str = setting(
@@ -175,15 +174,8 @@ class Smtp:
         "`tls` from the first byte, `starttls` before anything is sent (both verify), or `none`.",
     )
     username: str | None = setting(Text(), None, "User name, when the server wants one.", derived="no login")
-    password: Secret | None = setting(  # noqa: RUF009 - it is a dataclass field
-        SecretText(),
-        None,
-        "Its password. A file or a variable keeps it out of this file.",
-        derived="no login",
-    )
-    password_file: Path | None = setting(  # noqa: RUF009 - it is a dataclass field
-        FilePath(), None, "File with the password instead, read once at start.", derived="no file"
-    )
+    password: Secret | None = password()
+    password_file: Path | None = password_file()
     connections: int = setting(
         Integer(1, 100), limits.MAIL_CONNECTIONS_MAX, "Connections to the server at once."
     )
