@@ -23,11 +23,12 @@ ROOMS: dict[str, frozenset[str] | None] = {
     "ports": frozenset({"domain"}),
     "wire": frozenset({"domain"}),
     "sealing": frozenset({"domain"}),
+    "public": frozenset({"domain", "wire"}),
     "observability": frozenset({"domain", "ports"}),
     "promises": frozenset({"domain", "ports"}),
-    "registration": frozenset({"domain", "ports", "wire", "sealing", "observability"}),
+    "registration": frozenset({"domain", "ports", "wire", "sealing", "public", "observability"}),
     "processing": frozenset({"domain", "ports", "wire", "sealing", "observability"}),
-    "notification": frozenset({"domain", "ports", "wire", "sealing", "observability"}),
+    "notification": frozenset({"domain", "ports", "wire", "sealing", "public", "observability"}),
     "adapters": frozenset({"domain", "ports", "wire"}),
     "simulation": SERVICES
     | frozenset({"domain", "ports", "wire", "adapters.memory", "observability", "promises", "audit"}),
@@ -78,7 +79,7 @@ DOMAIN_STDLIB = frozenset(
 )
 
 # These get time, identifiers and the outside world through ports, so that the simulator can stand in for it.
-OUTSIDE_WORLD_ROOMS = frozenset({"domain", "ports", "wire", "sealing", "promises"}) | SERVICES
+OUTSIDE_WORLD_ROOMS = frozenset({"domain", "ports", "wire", "sealing", "public", "promises"}) | SERVICES
 OUTSIDE_WORLD = frozenset(
     {
         "asyncio.to_thread",
