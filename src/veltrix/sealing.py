@@ -165,3 +165,36 @@ def _keyed(key: bytes, domain: bytes) -> HMAC:
 def _finish(keyed: HMAC, content: bytes) -> str:
     keyed.update(content)
     return keyed.finalize()[:_HASH_BYTES].hex()
+
+
+def seal_secret(secret: bytes, key: bytes, nonce: bytes, owner: str, name: str) -> bytes:
+    """Seal an endpoint's signing key (or what else an organizer entrusts) under a key of the deployment.
+
+    `owner` and `name` (the endpoint's and the secret's id) are authenticated with it.
+    """
+    return _VERSION_BYTE + nonce + AESGCM(key).encrypt(nonce, secret, f"{owner}\0{name}".encode())
+
+
+def open_secret(sealed: bytes, key: bytes, owner: str, name: str) -> bytes:
+    """What was sealed by `seal_secret`. Raises `BoxBroken`, also under another deployment's key."""
+    if len(sealed) < 1 + NONCE_BYTES + _TAG_BYTES or sealed[0] != BOX_VERSION:
+        raise BoxBroken(f"secret {name} has no known version")
+    try:
+        return AESGCM(key).decrypt(
+            sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :], f"{owner}\0{name}".encode()
+        )
+    except InvalidTag:
+        raise BoxBroken(f"secret {name} does not open: was it sealed under another master key?") from None
+
+
+class AddressHashes:
+    """What stands for an e-mail address in lists that outlive an event: a hash for each organizer."""
+
+    __slots__ = ("_keyed",)
+
+    def __init__(self, key: bytes) -> None:
+        self._keyed = _keyed(key, b"o\0")
+
+    def of(self, organizer: str, canonical: str) -> str:
+        """What stands for a canonical address (`canonical_email`) with this organizer."""
+        return _finish(self._keyed.copy(), f"{organizer}\0{canonical}".encode())

@@ -126,6 +126,26 @@ NOTICE_RECENT_MAX: Final = 8_192
 NOTICE_HINTS_MAX: Final = 20 * NOTICE_BATCH_MAX
 EVENT_FRESH_S: Final = 5.0
 
+# -- attempts, targets and orders ----------------------------------------------------------------
+ATTEMPTS_KEPT_MAX: Final = 50
+WEBHOOK_RETRY_S: Final = (  # Standard Webhooks, the schedule of its specification
+    *(0.0, 5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0),
+)
+WEBHOOK_ATTEMPTS_MAX: Final = 10
+WEBHOOK_RETRY_AFTER_MAX_S: Final = 24 * 3_600.0
+PUT_BACK_MAX_S: Final = 600.0
+WEBHOOKS_IN_FLIGHT_MAX: Final = 1_024
+WEBHOOKS_PER_ENDPOINT: Final = 8
+WEBHOOKS_PER_ENDPOINT_MAX: Final = 128
+SLOW_TARGET_S: Final = 1.0
+BREAKER_FAILURES: Final = 5
+BREAKER_PAUSE_S: Final = 10.0
+BREAKER_PAUSE_MAX_S: Final = 3_600.0
+TARGETS_FRESH_S: Final = 1.0
+ORDER_PAGE: Final = 500
+ORDER_POLL_S: Final = 1.0
+ORDER_IDS_MAX: Final = 1_000
+
 # -- webhooks ------------------------------------------------------------------------------------
 WEBHOOK_TIMEOUT_S: Final = 15.0
 WEBHOOK_CONNECT_S: Final = 5.0
@@ -156,6 +176,9 @@ def check_relations() -> None:
     assert SEND_TIMEOUT_S < NOTICE_LEASE_S, "a lease must outlive the attempt it covers"
     assert WEBHOOK_CONNECT_S < WEBHOOK_TIMEOUT_S < NOTICE_LEASE_S, "likewise"
     assert len(MAIL_RETRY_S) == MAIL_ATTEMPTS_MAX, "one delay an attempt"
+    assert len(WEBHOOK_RETRY_S) == WEBHOOK_ATTEMPTS_MAX, "one delay an attempt"
+    assert WEBHOOK_ATTEMPTS_MAX < ATTEMPTS_KEPT_MAX, "every attempt of a schedule can be seen"
+    assert WEBHOOKS_PER_ENDPOINT <= WEBHOOKS_PER_ENDPOINT_MAX <= WEBHOOKS_IN_FLIGHT_MAX
     assert NOTICE_CHUNK <= NOTICE_CLAIM_MAX <= NOTICE_IN_FLIGHT_MAX
     assert KEY_BLOCK <= KEYS_RESERVED_LOW, "a block must not exceed the reserve it refills"
     assert WAIT_DEFAULT_S <= WAIT_MAX_S

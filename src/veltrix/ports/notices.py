@@ -1,18 +1,26 @@
-"""Notification's own store: how far it has read the facts, what it owes, and how each attempt went."""
+"""Notification's own store: how far it has read the facts, what it owes, and how each attempt went.
+
+Beside this port it has two more: what operators see (`deliveries`) and what they order (`fulfilment`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 HELD = "held: it may have been sent before the restore"
 """Detail of a notice that is UNKNOWN without a next try: whether it goes out is an operator's to say."""
+HELD_UNKNOWN: Final = "held: it may have arrived"
+"""The same, where an attempt's outcome is unknown and `on_unknown` is `hold`."""
+WEBHOOK: Final = "webhook"
+"""The channel whose recipients are endpoints, each a target of its own."""
 
 
 class NoticeStatus(StrEnum):
-    """pending → attempting → accepted, refused, suppressed or dead; unknown waits for its next try."""
+    """pending → attempting → accepted, refused, expired, suppressed or dead; unknown waits for its next try,
+    or, without one, for an operator."""
 
     PENDING = "pending"
     ATTEMPTING = "attempting"
@@ -21,14 +29,21 @@ class NoticeStatus(StrEnum):
     UNKNOWN = "unknown"
     SUPPRESSED = "suppressed"
     DEAD = "dead"
+    EXPIRED = "expired"
+
+
+OPEN: Final = frozenset({NoticeStatus.PENDING, NoticeStatus.ATTEMPTING, NoticeStatus.UNKNOWN})
+"""What may still be attempted; everything else is over."""
 
 
 @dataclass(slots=True)
 class Notice:
     """The obligation to tell one recipient, over one channel, of one fact.
 
-    It keeps ids and a key id, never an address or a text. `recipient` is the keyed e-mail hash.
-    Unique on (organizer, partition, seq, recipient, channel): that is what makes it exactly one.
+    It keeps ids and a key id, never an address or a text. `recipient` is the keyed e-mail hash, or an
+    endpoint's id. Unique on (organizer, partition, seq, recipient, channel): that makes it exactly one.
+    After `expires_ms` it is not sent any more. `ordered`: it waits until earlier notices of its event to the
+    same endpoint are over.
     """
 
     id: str
@@ -43,20 +58,57 @@ class Notice:
     key_id: str
     created_ms: int
     trace: str = ""
+    expires_ms: int | None = None
+    ordered: bool = False
+
+    @property
+    def target(self) -> str:
+        """Where it goes, as breakers and rates know it: an endpoint's id, else the channel's name."""
+        return self.recipient if self.channel == WEBHOOK else self.channel
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a claim may take of one target. `rate_per_s` 0: as fast as it goes; `burst` notices may go at
+    once. `hold`: a notice whose lease ran out waits for an operator instead of its next try."""
+
+    most: int
+    rate_per_s: float = 0.0
+    burst: int = 1
+    hold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """The shares of targets by name, and that of everyone else."""
+
+    others: Share
+    named: Mapping[str, Share] = field(default_factory=dict)
+
+    def of(self, target: str) -> Share:
+        """A target's share."""
+        return self.named.get(target, self.others)
 
 
 @dataclass(slots=True)
 class Claimed:
-    """A notice that this process may try now, the `attempt`-th time (from 1), under `fence`."""
+    """A notice that this process may try now, the `attempt`-th time (from 1) since it was last opened, under
+    `fence`. `claims` counts how often it was ever claimed."""
 
     notice: Notice
     attempt: int
     fence: int
+    claims: int = 1
 
 
 @dataclass(slots=True)
 class Result:
-    """How an attempt ended; `next_ms` says when to try again, None when it is over."""
+    """How a claim ended; `next_ms` says when to try again. Without one it is over, or (unknown) held.
+
+    `outcome` is a `channel.Sent`, and makes an attempt's row of `started_ms` (None: `at_ms`), `code` and
+    `excerpt`; empty where nothing was tried: then no attempt is spent. `bounced`: the hash of an address
+    that will never take mail.
+    """
 
     notice: str
     fence: int
@@ -64,6 +116,11 @@ class Result:
     detail: str
     at_ms: int
     next_ms: int | None = None
+    outcome: str = ""
+    started_ms: int | None = None
+    code: int | None = None
+    excerpt: str = ""
+    bounced: str = ""
 
 
 @dataclass(slots=True)
@@ -77,6 +134,7 @@ class FanOut:
     kind: str
     after_arrival: int = -1
     trace: str = ""
+    expires_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -105,15 +163,20 @@ class Notices(Protocol):
         """
         ...
 
-    async def claim(self, now_ms: int, limit: int, lease_ms: int) -> list[Claimed]:
+    async def claim(
+        self, now_ms: int, limit: int, lease_ms: int, shares: Shares | None = None
+    ) -> list[Claimed]:
         """Take due notices, oldest first, and write ATTEMPTING with a new fence before returning.
 
-        One whose lease has passed without a result is unknown, and is claimed again.
+        Of each target at most its share (None: no bounds), nothing while it is disabled or blocked, and one,
+        as a probe, of a target whose breaker is open and was open long enough. What is passed over spends
+        no attempt. One whose lease has passed without a result is unknown, and is claimed again or held; one
+        that waits past its `expires_ms` is expired.
         """
         ...
 
     async def finish(self, results: Sequence[Result]) -> int:
-        """Record results whose fence still holds; returns how many did."""
+        """Record results whose fence still holds, with their attempts; returns how many did."""
         ...
 
     async def jobs(self, limit: int) -> list[FanOut]:
