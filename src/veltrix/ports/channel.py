@@ -56,7 +56,7 @@ class Post:
     """A finished webhook. `notice` is its stable id (`webhook-id`), `at_s` this attempt's timestamp.
 
     `secrets` are those in force now as texts (`whsec_…`, `whsk_…`), the newest first; each gives one
-    signature.
+    signature. `trace` is the notice's, sent on as `traceparent`.
     """
 
     notice: str
@@ -65,6 +65,7 @@ class Post:
     body: bytes
     secrets: tuple[str, ...]
     at_s: int
+    trace: str = ""
 
 
 class Channel(Protocol):
