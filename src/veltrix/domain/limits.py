@@ -64,6 +64,19 @@ BACKOFF_OWNED_S: Final = 0.4
 KEEP_GRANT_S: Final = 10.0
 DRAIN_MAX_S: Final = 30.0
 
+# -- what is seen --------------------------------------------------------------------------------
+LAG_LOOK_S: Final = 1.0
+LAG_MARKS_MAX: Final = 1_024
+HOT_EVENTS_MAX: Final = 1_000
+HOT_EVENTS_SHOWN: Final = 20
+SPANS_QUEUE_MAX: Final = 20_000
+SPANS_EXPORT_MAX: Final = 512
+SPANS_A_BATCH_MAX: Final = 64
+SPANS_A_BATCH_LINKED: Final = 128
+CHECK_INTERVAL_S: Final = 5.0
+CHECK_SAMPLE: Final = 200
+CHECK_NOTICE_GRACE_S: Final = 30.0
+
 # -- the cluster ---------------------------------------------------------------------------------
 SETTINGS_HISTORY_MAX: Final = 100
 
@@ -145,6 +158,7 @@ TARGETS_FRESH_S: Final = 1.0
 ORDER_PAGE: Final = 500
 ORDER_POLL_S: Final = 1.0
 ORDER_IDS_MAX: Final = 1_000
+ENDPOINT_GIVE_UP_S: Final = 5 * 24 * 3_600.0
 
 # -- webhooks ------------------------------------------------------------------------------------
 WEBHOOK_TIMEOUT_S: Final = 15.0
@@ -184,6 +198,8 @@ def check_relations() -> None:
     assert WAIT_DEFAULT_S <= WAIT_MAX_S
     assert UNDECIDED_SHARE_ONE_EVENT < UNDECIDED_SHARE_REGISTRATIONS < 1.0
     assert PAGE_DEFAULT_ROWS <= PAGE_MAX_ROWS
+    assert SPANS_EXPORT_MAX <= SPANS_QUEUE_MAX
+    assert HOT_EVENTS_SHOWN <= HOT_EVENTS_MAX // 2, "what is shown survives when room is made"
     assert HELD_REQUESTS_MAX <= UNDECIDED_MAX
     assert len(REMINDERS_DEFAULT_H) <= REMINDERS_MAX
     assert all(1 <= hours <= REMINDER_MAX_H for hours in REMINDERS_DEFAULT_H)

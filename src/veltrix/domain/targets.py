@@ -15,7 +15,7 @@ from veltrix.domain import limits
 class TargetState(StrEnum):
     """closed → open after failures in a row → half_open for one probe → closed again, or open for longer.
 
-    `disabled`: it said that it is gone (410); only an operator's order ends that.
+    `disabled`: it said that it is gone (410), or failed for days; only an operator's order ends that.
     """
 
     CLOSED = "closed"
@@ -28,7 +28,8 @@ class TargetState(StrEnum):
 class Target:
     """How a target stands. Nothing is claimed for it before `blocked_until_ms`; of an open one, then one.
 
-    `failures` counts those in a row, `opened` how often in a row the breaker opened. `version` rises with
+    `since_ms` is when it left the closed state. `failures` counts those in a row, `opened` how often in a
+    row the breaker opened. `version` rises with
     every change, so that of two processes that change it from the same state one wins.
     """
 
@@ -59,8 +60,11 @@ def succeeded(target: Target, now_ms: int) -> Target:
     )
 
 
-def failed(target: Target, now_ms: int, why: str) -> Target:
-    """It could not be reached, or gave no answer of use: after enough of them in a row the breaker opens."""
+def failed(target: Target, now_ms: int, why: str, give_up_s: float | None = None) -> Target:
+    """It could not be reached, or gave no answer of use: after enough of them in a row the breaker opens.
+
+    With `give_up_s` it is disabled once it has done nothing else for so long.
+    """
     if target.state is TargetState.DISABLED:
         return target
     failures = target.failures + 1
@@ -68,6 +72,8 @@ def failed(target: Target, now_ms: int, why: str) -> Target:
         return replace(target, failures=failures)
     if target.state is TargetState.OPEN and now_ms < target.blocked_until_ms:
         return replace(target, failures=failures)  # one that was under way when the breaker opened
+    if give_up_s is not None and target.opened and now_ms - target.since_ms >= give_up_s * 1000:
+        return disabled(target, now_ms, f"it has failed for too long; the last time: {why}")
     pause_s = min(limits.BREAKER_PAUSE_S * 2.0 ** min(target.opened, 16), limits.BREAKER_PAUSE_MAX_S)
     return replace(
         target,
@@ -78,6 +84,16 @@ def failed(target: Target, now_ms: int, why: str) -> Target:
         opened=target.opened + 1,
         blocked_until_ms=now_ms + round(pause_s * 1000),
     )
+
+
+def probing(target: Target, until_ms: int) -> Target:
+    """One notice is under way to see whether it works again; nothing else is until it is back, or lost."""
+    return replace(target, state=TargetState.HALF_OPEN, blocked_until_ms=until_ms)
+
+
+def unprobed(target: Target) -> Target:
+    """The probe came back without an answer of the target's: another one may go."""
+    return replace(target, blocked_until_ms=0) if target.state is TargetState.HALF_OPEN else target
 
 
 def throttled(target: Target, until_ms: int) -> Target:
@@ -99,3 +115,15 @@ def disabled(target: Target, now_ms: int, why: str) -> Target:
 def enabled(target: Target, now_ms: int) -> Target:
     """An operator wants it to be tried again."""
     return Target(target.name, since_ms=now_ms, version=target.version)
+
+
+def room(paced_ms: float, now_ms: int, rate_per_s: float, burst: int) -> int:
+    """How many may go now at this rate. `paced_ms` is up to when it is used up (a token bucket in one
+    number: the generic cell rate algorithm)."""
+    each_ms = 1000 / rate_per_s
+    return max(0, int((now_ms + burst * each_ms - max(paced_ms, now_ms)) / each_ms + 1e-6))
+
+
+def paced(paced_ms: float, now_ms: int, rate_per_s: float, sent: int) -> float:
+    """Up to when the rate is used up after so many went."""
+    return max(paced_ms, now_ms) + sent * 1000 / rate_per_s

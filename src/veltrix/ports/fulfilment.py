@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from veltrix.domain.targets import Target
-from veltrix.ports.notices import Notice
+from veltrix.ports.notices import Notice, NoticeStatus
 from veltrix.ports.outreach import Order
 
 ORDERED: Final = -1
 """The partition of notices that follow from an order and not from a fact; `seq` is the order's."""
+
+REPLAYED: Final = frozenset(
+    {NoticeStatus.ACCEPTED, NoticeStatus.REFUSED, NoticeStatus.DEAD, NoticeStatus.UNKNOWN}
+)
+"""What a replay opens again when its order names no statuses."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,12 +93,11 @@ class Shares:
 @dataclass(slots=True)
 class Claimed:
     """A notice that this process may try now, the `attempt`-th time (from 1) since it was last opened, under
-    `fence`. `claims` counts how often it was ever claimed."""
+    `fence`, which rises with each claim and each result."""
 
     notice: Notice
     attempt: int
     fence: int
-    claims: int = 1
 
 
 @dataclass(slots=True)

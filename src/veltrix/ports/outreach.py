@@ -163,7 +163,8 @@ class Endpoints(Protocol):
 
     async def add_secret(self, secret: SigningSecret, *, others_end_ms: int | None = None) -> None:
         """Add a secret. With `others_end_ms` the endpoint's others of its scheme end then, unless they end
-        before. Raises `Rejected` for an unknown endpoint, or beyond `limits.WEBHOOK_SECRETS_MAX`."""
+        before; those that have ended are removed. Raises `Rejected` for an unknown endpoint or a known id, or
+        beyond `limits.WEBHOOK_SECRETS_MAX`."""
         ...
 
     async def secrets(self, endpoints: Sequence[str]) -> list[SigningSecret]:

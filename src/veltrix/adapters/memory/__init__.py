@@ -12,6 +12,7 @@ from veltrix.adapters.memory.ledger import MemoryLedger
 from veltrix.adapters.memory.log import MemoryLog
 from veltrix.adapters.memory.mailbox import MemoryMailbox
 from veltrix.adapters.memory.notices import MemoryNotices
+from veltrix.adapters.memory.outreach import MemoryOutreach
 from veltrix.adapters.memory.settings import MemoryClusterSettings, MemorySettingsStore
 from veltrix.adapters.memory.vault import MemoryVault
 
@@ -25,6 +26,7 @@ __all__ = [
     "MemoryLog",
     "MemoryMailbox",
     "MemoryNotices",
+    "MemoryOutreach",
     "MemoryReplies",
     "MemorySettingsStore",
     "MemoryVault",

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from veltrix.ports.errors import Fenced, Unavailable
-from veltrix.ports.notices import HELD, Claimed, FanOut, Notice, NoticeStatus, Planned, Result
+from veltrix.adapters.memory.deliveries import MemoryDeliveries
+from veltrix.adapters.memory.notice_rows import WAITING, Entry
+from veltrix.domain.targets import Target, TargetState, paced, probing, room
+from veltrix.ports.deliveries import AttemptRow, Bounce
+from veltrix.ports.errors import Fenced
+from veltrix.ports.notices import (
+    OPEN,
+    Claimed,
+    FanOut,
+    Notice,
+    NoticeStatus,
+    Planned,
+    Result,
+    Share,
+    Shares,
+)
 
-_WAITING = (NoticeStatus.PENDING, NoticeStatus.UNKNOWN)
-_OPEN = (*_WAITING, NoticeStatus.ATTEMPTING)
 
-
-@dataclass(slots=True)
-class _Entry:
-    """A notice and where it stands. `due_ms` is its next try, or the end of its lease; None: it is over."""
-
-    notice: Notice
-    status: NoticeStatus = NoticeStatus.PENDING
-    due_ms: int | None = None
-    attempts: int = 0
-    fence: int = 0
-    detail: str = ""
-
-
-class MemoryNotices:
+class MemoryNotices(MemoryDeliveries):
     """The inbox, the notices and the jobs as dictionaries, in the order in which they were recorded."""
-
-    def __init__(self) -> None:
-        self._positions: dict[int, int] = {}
-        self._entries: dict[str, _Entry] = {}
-        self._keys: set[tuple[str, int, int, str, str]] = set()
-        self._jobs: dict[tuple[int, int], FanOut] = {}
-        self._held: dict[int, int] = {}
-        self._closed = False
 
     async def position(self, partition: int) -> int:
         """The last fact that was planned."""
@@ -53,23 +44,23 @@ class MemoryNotices:
             self._jobs.setdefault((job.partition, job.seq), replace(job))
         return [notice for event, person in planned.erased for notice in self._suppress(event, person)]
 
-    async def claim(self, now_ms: int, limit: int, lease_ms: int) -> list[Claimed]:
+    async def claim(
+        self, now_ms: int, limit: int, lease_ms: int, shares: Shares | None = None
+    ) -> list[Claimed]:
         """Take due notices, the one due longest first."""
         self._check_open()
-        for entry in self._entries.values():
-            if entry.status is NoticeStatus.ATTEMPTING and _is_due(entry, now_ms):
-                entry.status = NoticeStatus.UNKNOWN
-        due = [
-            entry for entry in self._entries.values() if entry.status in _WAITING and _is_due(entry, now_ms)
-        ]
-        due.sort(key=lambda entry: entry.due_ms or 0)
-        claimed: list[Claimed] = []
-        for entry in due[:limit]:
-            entry.status = NoticeStatus.ATTEMPTING
-            entry.due_ms = now_ms + lease_ms
-            entry.attempts += 1
-            entry.fence += 1
-            claimed.append(Claimed(entry.notice, entry.attempts, entry.fence))
+        shares = Shares(Share(limit)) if shares is None else shares
+        self._look_after(now_ms, shares)
+        due: list[Entry] = []
+        for target, theirs in self._due(now_ms).items():
+            due += self._allowed(target, theirs, now_ms, shares.of(target))
+        due.sort(key=lambda entry: (entry.due_ms or 0, entry.place))
+        claimed = [self._take(entry, now_ms, lease_ms) for entry in due[:limit]]
+        taken: dict[str, int] = {}
+        for each in claimed:
+            taken[each.notice.target] = taken.get(each.notice.target, 0) + 1
+        for target, count in taken.items():
+            self._went(target, count, now_ms, now_ms + lease_ms, shares.of(target))
         return claimed
 
     async def finish(self, results: Sequence[Result]) -> int:
@@ -78,12 +69,24 @@ class MemoryNotices:
         recorded = 0
         for result in results:
             entry = self._entries.get(result.notice)
-            if entry is None or entry.fence != result.fence or entry.status not in _OPEN:
+            if entry is None or entry.fence != result.fence or entry.status not in OPEN:
                 continue
+            if result.outcome:
+                started_ms = result.at_ms if result.started_ms is None else result.started_ms
+                row = (result.outcome, result.code, result.detail, result.excerpt)
+                entry.add_row(AttemptRow(entry.attempts, started_ms, result.at_ms, *row))
+                entry.tried_ms = result.at_ms
+            else:
+                entry.attempts -= 1
             entry.status = result.status
             entry.due_ms = result.next_ms
             entry.detail = result.detail
             entry.fence += 1
+            if result.bounced:
+                key = (entry.notice.organizer, result.bounced)
+                self._bounces.setdefault(key, Bounce(*key, result.at_ms, result.detail))
+            if entry.notice.ordered and result.status not in OPEN:
+                self._advance_lines(result.at_ms)
             recorded += 1
         return recorded
 
@@ -128,29 +131,31 @@ class MemoryNotices:
             for entry in self._entries.values()
             if entry.notice.partition == partition
             and entry.notice.seq <= upto_seq
-            and entry.status in _OPEN
-            and not _is_held(entry)
+            and entry.status in OPEN
+            and not entry.held
         ]
         for entry in theirs:
-            _hold(entry)
+            entry.hold()
         return len(theirs)
 
     async def release(self, *, send: bool) -> int:
         """Let go what is held."""
         self._check_open()
-        held = [entry for entry in self._entries.values() if _is_held(entry)]
+        held = [entry for entry in self._entries.values() if entry.held]
         for entry in held:
-            entry.fence += 1
             if send:
+                entry.fence += 1
                 entry.due_ms = entry.notice.created_ms
             else:
-                entry.status = NoticeStatus.SUPPRESSED
+                entry.end(NoticeStatus.SUPPRESSED)
+        if held and not send:
+            self._advance_lines(max(entry.notice.created_ms for entry in held))
         return len(held)
 
     async def held(self) -> int:
         """How many are held."""
         self._check_open()
-        return sum(map(_is_held, self._entries.values()))
+        return sum(entry.held for entry in self._entries.values())
 
     async def counts(self) -> dict[NoticeStatus, int]:
         """How many stand in each status."""
@@ -164,40 +169,56 @@ class MemoryNotices:
         """Close."""
         self._closed = True
 
-    def _add(self, notice: Notice) -> None:
-        key = (notice.organizer, notice.partition, notice.seq, notice.recipient, notice.channel)
-        if notice.id in self._entries or key in self._keys:
-            return
-        self._keys.add(key)
-        self._entries[notice.id] = _Entry(notice, due_ms=notice.created_ms)
-        if notice.seq <= self._held.get(notice.partition, 0):
-            _hold(self._entries[notice.id])
-
-    def _suppress(self, event: str, person: str) -> list[str]:
-        theirs: list[str] = []
+    def _look_after(self, now_ms: int, shares: Shares) -> None:
+        """End leases that ran out, and notices whose time is over."""
         for entry in self._entries.values():
-            if entry.notice.event != event or entry.notice.recipient != person:
+            if entry.status is NoticeStatus.ATTEMPTING and entry.is_due(now_ms):
+                self._lose(entry, now_ms, hold=shares.of(entry.notice.target).hold)
+            expires_ms = entry.notice.expires_ms
+            if entry.status in WAITING and expires_ms is not None and expires_ms <= now_ms:
+                entry.end(NoticeStatus.EXPIRED)
+                self._advance_lines(now_ms)
+
+    def _due(self, now_ms: int) -> dict[str, list[Entry]]:
+        """What is due by target, without those that must wait behind another: these are put aside."""
+        due: dict[str, list[Entry]] = {}
+        for entry in self._entries.values():
+            if entry.status not in WAITING or not entry.is_due(now_ms):
                 continue
-            theirs.append(entry.notice.id)
-            if entry.status in _OPEN:
-                entry.status = NoticeStatus.SUPPRESSED
+            if entry.status is NoticeStatus.PENDING and self._behind(entry):
                 entry.due_ms = None
-                entry.fence += 1
-        return theirs
+                continue
+            due.setdefault(entry.notice.target, []).append(entry)
+        return due
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise Unavailable("the store of notices is closed")
+    def _allowed(self, name: str, due: list[Entry], now_ms: int, share: Share) -> list[Entry]:
+        """Which of these may go now."""
+        target = self._targets.get(name, Target(name))
+        if target.state is TargetState.DISABLED:
+            for entry in due:
+                entry.end(NoticeStatus.DEAD, f"the target is disabled: {target.why}")
+            self._advance_lines(now_ms)
+            return []
+        if target.blocked_until_ms > now_ms:
+            return []
+        most = share.most if target.state is TargetState.CLOSED else min(1, share.most)
+        if share.rate_per_s:
+            most = min(most, room(self._paced.get(name, 0.0), now_ms, share.rate_per_s, share.burst))
+        due.sort(key=lambda entry: (entry.due_ms or 0, entry.place))
+        return due[: max(0, most)]
 
+    def _take(self, entry: Entry, now_ms: int, lease_ms: int) -> Claimed:
+        entry.status = NoticeStatus.ATTEMPTING
+        entry.due_ms = now_ms + lease_ms
+        entry.tried_ms = now_ms
+        entry.attempts += 1
+        entry.fence += 1
+        return Claimed(entry.notice, entry.attempts - entry.before, entry.fence)
 
-def _is_due(entry: _Entry, now_ms: int) -> bool:
-    return entry.due_ms is not None and entry.due_ms <= now_ms
-
-
-def _hold(entry: _Entry) -> None:
-    entry.status, entry.due_ms, entry.detail = NoticeStatus.UNKNOWN, None, HELD
-    entry.fence += 1
-
-
-def _is_held(entry: _Entry) -> bool:
-    return entry.status is NoticeStatus.UNKNOWN and entry.due_ms is None
+    def _went(self, name: str, count: int, now_ms: int, until_ms: int, share: Share) -> None:
+        """Note that so many went to a target, and that this was a probe."""
+        if share.rate_per_s:
+            self._paced[name] = paced(self._paced.get(name, 0.0), now_ms, share.rate_per_s, count)
+        target = self._targets.get(name)
+        if target is not None and target.state is not TargetState.CLOSED:
+            self._targets[name] = replace(probing(target, until_ms), version=target.version + 1)
