@@ -128,6 +128,7 @@ class Order:
 
     `wanted` says which notices. Of a replay that names neither ids nor statuses: those accepted, refused,
     dead or unknown. `target`: an endpoint's id or a relay's name; `addresses`: hashes; `by`: the key's id.
+    `request`: the id of the request that asks for it, so that repeating the request gives no second order.
     """
 
     kind: OrderKind
@@ -139,6 +140,7 @@ class Order:
     payload: bytes = b""
     by: str = ""
     seq: int = 0
+    request: str = ""
 
 
 class Endpoints(Protocol):
@@ -224,7 +226,11 @@ class Orders(Protocol):
     """What operators ordered; append-only."""
 
     async def give(self, order: Order) -> int:
-        """Append an order; returns its sequence number once it is durable."""
+        """Append an order; returns its sequence number once it is durable.
+
+        Where an order of this `request` (not "") was given before, nothing is appended and the number of that
+        one is returned.
+        """
         ...
 
     async def orders(self, after_seq: int, limit: int) -> list[Order]:
