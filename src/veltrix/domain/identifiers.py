@@ -16,6 +16,8 @@ REGISTRATION: Final = "reg_"
 COMMAND: Final = "cmd_"
 KEY: Final = "key_"
 NOTICE: Final = "ntc_"
+ENDPOINT: Final = "ep_"
+SIGNING: Final = "sgn_"
 
 _HEX_CHARS: Final = 32
 _GENERATION_SHIFT: Final = 48
