@@ -17,6 +17,7 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from veltrix.adapters.kafka.errors import error_of, of_delivery
+from veltrix.adapters.kafka.figures import tell_of
 from veltrix.adapters.kafka.settings import KafkaSettings, durable_producer
 from veltrix.adapters.kafka.threads import PolledProducer
 from veltrix.domain import limits
@@ -85,6 +86,7 @@ class Appender:
 
     def __init__(self, settings: KafkaSettings, topic: str, partitions: int) -> None:
         self._config = durable_producer(settings)
+        self._tell = tell_of(settings.meters, "log-append")
         self._timeout_s = settings.delivery_timeout_s
         self._topic = topic
         self._lanes = [_Lane(partition) for partition in range(partitions)]
@@ -117,6 +119,11 @@ class Appender:
         if not lane.under_way:
             self._later(lane)
         return await done
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """(records, bytes) that are not acknowledged yet."""
+        return self._records, self._bytes
 
     def refuse(self, why: str) -> None:
         """Take nothing any more: the topic is not the one that it was."""
@@ -258,7 +265,7 @@ class Appender:
             self._idle.set()
 
     def _new_client(self) -> PolledProducer[_Append]:
-        return PolledProducer(self._config, self._settle, self._replace)
+        return PolledProducer(self._config, self._settle, self._replace, self._tell)
 
     def _replace(self, client: PolledProducer[_Append]) -> None:
         """A fatal error ends a producer. What it had under way is unknown; what waits goes with the next."""

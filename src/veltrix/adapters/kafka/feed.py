@@ -17,6 +17,7 @@ from weakref import WeakSet
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from veltrix.adapters.kafka.errors import error_of
+from veltrix.adapters.kafka.figures import tell_of
 from veltrix.adapters.kafka.published import last_seq
 from veltrix.adapters.kafka.settings import KafkaSettings, durable_producer, tailing_consumer
 from veltrix.adapters.kafka.threads import PolledConsumer, PolledProducer
@@ -132,7 +133,8 @@ class KafkaFeed:
         if self._closed:
             raise Unavailable("the feed is closed")
         if self._client is None:
-            self._client = PolledProducer(durable_producer(self._settings), _settle, self._replace)
+            tell = tell_of(self._settings.meters, "facts-publish")
+            self._client = PolledProducer(durable_producer(self._settings), _settle, self._replace, tell)
         client = self._client
         progress = (NEXT_OFFSET, str(next_offset).encode())
         values: list[bytes | None] = [encode_fact(fact) for fact in facts] or [None]
@@ -185,7 +187,11 @@ class KafkaFeed:
     async def _listen(self) -> None:
         ends = await self._admin.offsets(self._topic, range(self._partitions), end=True)
         consumer = PolledConsumer(
-            tailing_consumer(self._settings), _convert, self._receive, lambda error: None
+            tailing_consumer(self._settings),
+            _convert,
+            self._receive,
+            lambda error: None,
+            tell_of(self._settings.meters, "facts-follow"),
         )
         self._consumer = consumer
         await self._assign(consumer, ends)

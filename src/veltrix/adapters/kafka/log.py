@@ -82,6 +82,11 @@ class KafkaLog:
         """Which log this is: the topic's id, which Kafka never gives twice."""
         return self._identity
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """(records, bytes) that were handed over and are not acknowledged yet."""
+        return (0, 0) if self._appender is None else self._appender.waiting
+
     async def append(self, partition: int, record: Record) -> Appended:
         """Append one record and return once every in-sync replica has it."""
         if self._appender is None or self._closed:

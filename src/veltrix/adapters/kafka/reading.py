@@ -14,6 +14,7 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from veltrix.adapters.kafka.appending import REPLY_TO, TRACE
+from veltrix.adapters.kafka.figures import tell_of
 from veltrix.adapters.kafka.settings import KafkaSettings, consumer
 from veltrix.adapters.kafka.threads import PolledConsumer
 from veltrix.adapters.kafka.topics import Admin
@@ -41,7 +42,8 @@ class Reader:
         self._topic = topic
         self._partitions = partitions
         self._loop = asyncio.get_running_loop()
-        self._client = PolledConsumer(consumer(settings), _convert, self._receive, self._went_down)
+        tell = tell_of(settings.meters, "log-read")
+        self._client = PolledConsumer(consumer(settings), _convert, self._receive, self._went_down, tell)
         self._windows: dict[int, Window] = {}
         self._assigned: set[int] = set()
         self._paused: set[int] = set()

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 from confluent_kafka import KafkaException, Message, TopicPartition
 
+from veltrix.adapters.kafka.figures import tell_of
 from veltrix.adapters.kafka.settings import KafkaSettings, hasty_producer, tailing_consumer
 from veltrix.adapters.kafka.threads import PolledConsumer, PolledProducer
 from veltrix.adapters.kafka.topics import Admin
@@ -100,7 +101,11 @@ class KafkaReplies:
 
     async def _listen_from(self, slot: int, offset: int) -> None:
         consumer = PolledConsumer(
-            tailing_consumer(self._settings), self._convert, self._hand_out, lambda error: None
+            tailing_consumer(self._settings),
+            self._convert,
+            self._hand_out,
+            lambda error: None,
+            tell_of(self._settings.meters, "replies-listen"),
         )
         self._consumer = consumer
         at = [TopicPartition(self._topic, slot, offset)]
@@ -159,7 +164,8 @@ class KafkaReplies:
                 _log.exception("a receiver of replies raised")
 
     def _new_client(self) -> PolledProducer[object]:
-        return PolledProducer(hasty_producer(self._settings), lambda delivered: None, self._replace)
+        tell = tell_of(self._settings.meters, "replies-send")
+        return PolledProducer(hasty_producer(self._settings), lambda delivered: None, self._replace, tell)
 
     def _replace(self, client: PolledProducer[object]) -> None:
         if client is self._client and not self._closed:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from veltrix.adapters.kafka.figures import KafkaMeters
 from veltrix.domain import limits
 
 MESSAGE_MAX_BYTES: Final = limits.READ_BATCH_MAX_BYTES + 64 * 1024
@@ -34,6 +35,8 @@ class KafkaSettings:
     topic_prefix: str = "veltrix"
     client_id: str = "veltrix"
     delivery_timeout_s: float = 10.0
+    meters: KafkaMeters | None = field(default=None, repr=False, compare=False)
+    """Who wants to know what the clients say of themselves."""
 
     @property
     def commands(self) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer
 
+from veltrix.adapters.kafka.figures import INTERVAL_MS, Tell, figures_of
 from veltrix.adapters.kafka.settings import Config
 
 _log = logging.getLogger(__name__)
@@ -56,14 +57,19 @@ class PolledProducer(Generic[T]):
     """A producer and its thread. What its callbacks put into `delivered` goes to `settle` in the loop."""
 
     def __init__(
-        self, config: Config, settle: Callable[[list[T]], None], fatal: Callable[[PolledProducer[T]], None]
+        self,
+        config: Config,
+        settle: Callable[[list[T]], None],
+        fatal: Callable[[PolledProducer[T]], None],
+        tell: Tell | None = None,
     ) -> None:
         self.delivered: list[T] = []
         self._loop = asyncio.get_running_loop()
         self._settle = settle
         self._fatal = fatal
         self._stopping = False
-        self._producer: Producer | None = Producer(config | {"error_cb": self._on_error}, logger=_librdkafka)
+        config = config | {"error_cb": self._on_error} | _telling(self._loop, tell)
+        self._producer: Producer | None = Producer(config, logger=_librdkafka)
         self.produce: Callable[..., None] = self._producer.produce
         self._ended = self._loop.create_future()
         self._thread = threading.Thread(target=self._run, name="kafka-producer", daemon=True)
@@ -120,6 +126,7 @@ class PolledConsumer(Generic[T]):
         convert: Callable[[list[Message]], T],
         receive: Callable[[T], None],
         down: Callable[[KafkaError], None],
+        tell: Tell | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._convert = convert
@@ -130,7 +137,8 @@ class PolledConsumer(Generic[T]):
         self._todo: SimpleQueue[Callable[[Consumer], None] | None] = SimpleQueue()
         self._assigned = False
         self._ended = self._loop.create_future()
-        self._consumer: Consumer | None = Consumer(config | {"error_cb": self._on_error}, logger=_librdkafka)
+        config = config | {"error_cb": self._on_error} | _telling(self._loop, tell)
+        self._consumer: Consumer | None = Consumer(config, logger=_librdkafka)
         self._thread = threading.Thread(target=self._run, name="kafka-consumer", daemon=True)
         self._thread.start()
 
@@ -194,6 +202,20 @@ class PolledConsumer(Generic[T]):
     def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             _call(self._loop, self._down, error)
+
+
+def _telling(loop: asyncio.AbstractEventLoop, tell: Tell | None) -> Config:
+    """What makes a client tell its figures: they are read in its thread, and told in the loop."""
+    if tell is None:
+        return {}
+
+    def told(text: str) -> None:
+        try:
+            _call(loop, tell, figures_of(text))
+        except Exception:  # figures that a newer librdkafka writes otherwise must not end the client
+            _log.debug("the client's figures could not be read", exc_info=True)
+
+    return {"stats_cb": told, "statistics.interval.ms": INTERVAL_MS}
 
 
 def _resolve(ended: asyncio.Future[None]) -> None:

@@ -26,6 +26,7 @@ from veltrix.domain import limits
 from veltrix.ports.errors import Mismatch, Unavailable
 
 _ASK_S: Final = 10.0
+_SOON_S: Final = 1.0
 _OFFSETS_S: Final = 3.0
 _CRITICAL: Final = 2  # nobody polls an admin client's log, and what fails is raised
 _SETTLED_POLL_S: Final = 0.05
@@ -194,23 +195,31 @@ class Admin:
         Asked by a consumer: the library's `list_offsets` ends the process (an assertion in librdkafka 2.x's
         rdkafka_admin.c) when a leader answers for a partition with an error, as after an election.
         """
-        if self._asking is None:
-            self._asking = Consumer(consumer(self._settings) | {"log_level": _CRITICAL})
-        asking = self._asking
+        return {
+            partition: (await self._bounds(TopicPartition(name, partition)))[1 if end else 0]
+            for partition in partitions
+        }
 
-        def ask(partition: int) -> tuple[int, int] | None:  # None: no answer in time
-            return asking.get_watermark_offsets(TopicPartition(name, partition), timeout=_OFFSETS_S)
-
-        found: dict[int, int] = {}
-        for partition in partitions:
+    async def _bounds(self, partition: TopicPartition) -> tuple[int, int]:
+        """What a client knows of leaders it keeps for up to 30 s while they are silent: cut off, not dead.
+        So one that gets no answer soon is replaced by one that has to look."""
+        failed = Unavailable(
+            f"no broker says how far partition {partition.partition} of {partition.topic} reaches"
+        )
+        for patience_s in (_SOON_S, _OFFSETS_S):
+            if self._asking is None:
+                self._asking = Consumer(consumer(self._settings) | {"log_level": _CRITICAL})
+            asking = self._asking
             try:
-                bounds = await asyncio.to_thread(ask, partition)
+                bounds = await asyncio.to_thread(asking.get_watermark_offsets, partition, timeout=patience_s)
             except KafkaException as exception:
-                raise unavailable(f"{name} cannot be read", exception) from None
-            if bounds is None or bounds[1] < 0:
-                raise Unavailable(f"no broker says how far partition {partition} of {name} reaches")
-            found[partition] = bounds[1 if end else 0]
-        return found
+                failed = unavailable(f"{partition.topic} cannot be read", exception)
+            else:
+                if bounds and bounds[1] >= 0:  # None: no answer in time
+                    return bounds
+            if self._asking is asking:
+                self._asking = None
+        raise failed
 
     async def topics(self, names: Iterable[str]) -> dict[str, Topic]:
         """Shape and settings of each."""
