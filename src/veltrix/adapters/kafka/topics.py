@@ -211,11 +211,13 @@ class Admin:
                 self._asking = Consumer(consumer(self._settings) | {"log_level": _CRITICAL})
             asking = self._asking
             try:
-                bounds = await asyncio.to_thread(asking.get_watermark_offsets, partition, timeout=patience_s)
+                bounds: tuple[int, int] | None = await asyncio.to_thread(
+                    asking.get_watermark_offsets, partition, timeout=patience_s
+                )
             except KafkaException as exception:
                 failed = unavailable(f"{partition.topic} cannot be read", exception)
             else:
-                if bounds and bounds[1] >= 0:  # None: no answer in time
+                if bounds is not None and bounds[1] >= 0:  # None: no answer in time
                     return bounds
             if self._asking is asking:
                 self._asking = None
