@@ -182,6 +182,13 @@ ENDPOINTS_PER_ORGANIZER_MAX: Final = 50
 FACTS_SCANNED_MAX: Final = 5_000
 FACTS_CURSOR_MAX_CHARS: Final = 16_384
 
+# -- suppression and reports of mail servers -----------------------------------------------------
+REPORT_MAX_BYTES: Final = 1024 * 1024
+REPORT_HEADERS_MAX_BYTES: Final = 64 * 1024
+REPORT_FIELD_MAX_CHARS: Final = 1_000
+REPORT_RECIPIENTS_MAX: Final = 100
+SUPPRESSION_DETAIL_MAX_CHARS: Final = 200
+
 
 def check_relations() -> None:
     """Assert the relations between limits that the code relies on."""
