@@ -9,11 +9,17 @@ import pytest
 
 from tests.conformance.adapters import Subject
 from veltrix.domain.identifiers import notice_id
+from veltrix.ports.channel import Sent
 from veltrix.ports.errors import Fenced, Unavailable
 from veltrix.ports.notices import HELD, Claimed, FanOut, Notice, Notices, NoticeStatus, Planned, Result
 
 LEASE_MS = 60_000
 EMPTY = dict.fromkeys(NoticeStatus, 0)
+OUTCOMES = {
+    NoticeStatus.ACCEPTED: Sent.ACCEPTED,
+    NoticeStatus.PENDING: Sent.NOT_SENT,
+    NoticeStatus.UNKNOWN: Sent.UNKNOWN,
+}
 
 
 def notice(seq: int, recipient: str = "anna", created_ms: int = 100, event: str = "evt") -> Notice:
@@ -36,7 +42,8 @@ def notice(seq: int, recipient: str = "anna", created_ms: int = 100, event: str 
 
 def result(claimed: Claimed, status: NoticeStatus, next_ms: int | None = None, detail: str = "") -> Result:
     """How an attempt ended."""
-    return Result(claimed.notice.id, claimed.fence, status, detail, 500, next_ms)
+    outcome = OUTCOMES.get(status, Sent.REFUSED)
+    return Result(claimed.notice.id, claimed.fence, status, detail, 500, next_ms, outcome)
 
 
 async def plan(store: Notices, *notices: Notice) -> None:

@@ -112,6 +112,11 @@ def disabled(target: Target, now_ms: int, why: str) -> Target:
     )
 
 
+def disabled_detail(why: str) -> str:
+    """What is said of notices that would have gone to a disabled target."""
+    return f"the endpoint is disabled: {why}"
+
+
 def enabled(target: Target, now_ms: int) -> Target:
     """An operator wants it to be tried again."""
     return Target(target.name, since_ms=now_ms, version=target.version)

@@ -12,6 +12,8 @@ from typing import Final, Protocol
 
 HELD = "held: it may have been sent before the restore"
 """Detail of a notice that is UNKNOWN without a next try: whether it goes out is an operator's to say."""
+LEASE_LOST: Final = "no result came within the lease"
+"""Detail of the attempt of a process that was never heard of again."""
 HELD_UNKNOWN: Final = "held: it may have arrived"
 """The same, where an attempt's outcome is unknown and `on_unknown` is `hold`."""
 WEBHOOK: Final = "webhook"

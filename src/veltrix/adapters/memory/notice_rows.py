@@ -11,10 +11,9 @@ from veltrix.ports.channel import Sent
 from veltrix.ports.deliveries import AttemptRow, Bounce, Delivery, Wanted
 from veltrix.ports.errors import Unavailable
 from veltrix.ports.fulfilment import Progress
-from veltrix.ports.notices import HELD, HELD_UNKNOWN, OPEN, FanOut, Notice, NoticeStatus
+from veltrix.ports.notices import HELD, HELD_UNKNOWN, LEASE_LOST, OPEN, FanOut, Notice, NoticeStatus
 
 WAITING = (NoticeStatus.PENDING, NoticeStatus.UNKNOWN)
-LEASE_LOST = "no result came within the lease"
 
 
 @dataclass(slots=True)

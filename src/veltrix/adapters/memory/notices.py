@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from veltrix.adapters.memory.deliveries import MemoryDeliveries
 from veltrix.adapters.memory.notice_rows import WAITING, Entry
-from veltrix.domain.targets import Target, TargetState, paced, probing, room
+from veltrix.domain.targets import Target, TargetState, disabled_detail, paced, probing, room
 from veltrix.ports.deliveries import AttemptRow, Bounce
 from veltrix.ports.errors import Fenced
 from veltrix.ports.notices import (
@@ -52,7 +52,7 @@ class MemoryNotices(MemoryDeliveries):
         shares = Shares(Share(limit)) if shares is None else shares
         self._look_after(now_ms, shares)
         due: list[Entry] = []
-        for target, theirs in self._due(now_ms).items():
+        for target, theirs in self._waiting().items():
             due += self._allowed(target, theirs, now_ms, shares.of(target))
         due.sort(key=lambda entry: (entry.due_ms or 0, entry.place))
         claimed = [self._take(entry, now_ms, lease_ms) for entry in due[:limit]]
@@ -179,24 +179,21 @@ class MemoryNotices(MemoryDeliveries):
                 entry.end(NoticeStatus.EXPIRED)
                 self._advance_lines(now_ms)
 
-    def _due(self, now_ms: int) -> dict[str, list[Entry]]:
-        """What is due by target, without those that must wait behind another: these are put aside."""
-        due: dict[str, list[Entry]] = {}
+    def _waiting(self) -> dict[str, list[Entry]]:
+        """What waits for each target, held or not."""
+        waiting: dict[str, list[Entry]] = {}
         for entry in self._entries.values():
-            if entry.status not in WAITING or not entry.is_due(now_ms):
-                continue
-            if entry.status is NoticeStatus.PENDING and self._behind(entry):
-                entry.due_ms = None
-                continue
-            due.setdefault(entry.notice.target, []).append(entry)
-        return due
+            if entry.status in WAITING:
+                waiting.setdefault(entry.notice.target, []).append(entry)
+        return waiting
 
-    def _allowed(self, name: str, due: list[Entry], now_ms: int, share: Share) -> list[Entry]:
-        """Which of these may go now."""
+    def _allowed(self, name: str, waiting: list[Entry], now_ms: int, share: Share) -> list[Entry]:
+        """Which of these may go now. Those that must wait behind another are put aside."""
         target = self._targets.get(name, Target(name))
         if target.state is TargetState.DISABLED:
-            for entry in due:
-                entry.end(NoticeStatus.DEAD, f"the target is disabled: {target.why}")
+            for entry in waiting:
+                if not entry.held:
+                    entry.end(NoticeStatus.DEAD, disabled_detail(target.why))
             self._advance_lines(now_ms)
             return []
         if target.blocked_until_ms > now_ms:
@@ -204,6 +201,14 @@ class MemoryNotices(MemoryDeliveries):
         most = share.most if target.state is TargetState.CLOSED else min(1, share.most)
         if share.rate_per_s:
             most = min(most, room(self._paced.get(name, 0.0), now_ms, share.rate_per_s, share.burst))
+        due: list[Entry] = []
+        for entry in waiting:
+            if not entry.is_due(now_ms):
+                continue
+            if entry.status is NoticeStatus.PENDING and self._behind(entry):
+                entry.due_ms = None
+            else:
+                due.append(entry)
         due.sort(key=lambda entry: (entry.due_ms or 0, entry.place))
         return due[: max(0, most)]
 

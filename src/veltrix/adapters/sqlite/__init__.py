@@ -10,6 +10,7 @@ from veltrix.adapters.sqlite.ledger import SqliteLedger
 from veltrix.adapters.sqlite.lock import DataDirectoryLock
 from veltrix.adapters.sqlite.log import SqliteLog
 from veltrix.adapters.sqlite.notices import SqliteNotices
+from veltrix.adapters.sqlite.outreach import SqliteOutreach
 from veltrix.adapters.sqlite.vault import SqliteVault
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "SqliteLedger",
     "SqliteLog",
     "SqliteNotices",
+    "SqliteOutreach",
     "SqliteVault",
 ]

@@ -27,6 +27,8 @@ class Kind:
     schema: str
     secure_delete: bool = False
     cache_kib: int = 16 * 1024
+    later: tuple[tuple[str, str], ...] = ()
+    """Columns that an older program's file lacks, each as its table and its definition; NULL in old rows."""
 
 
 class Database:
@@ -43,6 +45,7 @@ class Database:
         self.kind = kind
         self.read_only = read_only
         self._synchronous = synchronous
+        self._lacking: dict[str, list[str]] = {}
         if not read_only:
             _create_file(path)
         connection = self.connect()
@@ -78,6 +81,10 @@ class Database:
             connection.execute(f"PRAGMA journal_size_limit = {WAL_FILE_MAX_BYTES}")
             # Pages reach the WAL at COMMIT only, in the thread that also runs the checkpoints.
             connection.execute("PRAGMA cache_spill = OFF")
+            for table, columns in self._lacking.items():
+                # Nothing may be added to a file that is only read: a view in its place has them.
+                nulls = "".join(f", NULL AS {column.split()[0]}" for column in columns)
+                connection.execute(f"CREATE TEMP VIEW {table} AS SELECT *{nulls} FROM main.{table}")
         except sqlite3.DatabaseError as error:
             connection.close()
             raise Mismatch(f"{self._foreign()} ({error})") from error
@@ -97,6 +104,14 @@ class Database:
                 f"{self.path} has schema version {version} of a Veltrix {self.kind.name}, this program reads "
                 f"{self.kind.version}; run the version of Veltrix that wrote it, or restore an older backup"
             )
+        for table, column in self.kind.later:
+            query = "SELECT count(*) FROM pragma_table_info(?) WHERE name = ?"
+            if connection.execute(query, (table, column.split()[0])).fetchone()[0]:
+                continue
+            if self.read_only:
+                self._lacking.setdefault(table, []).append(column)
+            else:
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
 
     def _create(self, connection: sqlite3.Connection) -> None:
         if self.read_only:
