@@ -74,6 +74,12 @@ def up(
         typer.Option(min=0, max=9, help="Test hosts with a network of their own (root, Linux); 3 fits `ha`."),
     ] = 0,
     engines: Annotated[bool, typer.Option("--engines", help="Start the engines alone.")] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            help="Start Prometheus with it, and Alertmanager and Grafana where they are installed.",
+        ),
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Start a cluster on this machine, or what is missing of it, and wait until it is ready."""
@@ -81,6 +87,7 @@ def up(
     from veltrix.cluster.local import ClusterError, LocalCluster
     from veltrix.cluster.plan import Profile
     from veltrix.cluster.tools import Tools
+    from veltrix.cluster.watching import Watching
 
     with told():
         directory = directory.resolve()
@@ -101,7 +108,10 @@ def up(
                 warn(f"No test hosts: {why}. All of it stays on the loopback.")
         with _steps() as tell:
             it.up(tell, engines_only=engines)
+            missing = Watching(it).up(tell) if watch and not engines else []
         shown = it.status()
+    if "prometheus" in missing:
+        warn("Nothing watches the cluster: Prometheus is not installed (make engines gets it).")
     _show(it, shown, as_json)
 
 
@@ -112,9 +122,13 @@ def down(
     as_json: Json = False,
 ) -> None:
     """Stop a cluster in order. Its data stays, and `up` goes on with it."""
+    from veltrix.cluster.watching import Watching
+
     with _opened(directory) as it:
+        Watching(it).down()
         it.down()
         if remove:
+            Watching(it).remove()
             it.remove()
     _done(
         as_json,
@@ -315,7 +329,9 @@ def _show(it: LocalCluster, shown: Sequence[Status], as_json: bool) -> None:
     """The table of all processes."""
     from veltrix.cli.output import print_json, print_table
     from veltrix.cluster.plan import Kind
+    from veltrix.cluster.watching import Watching
 
+    watchers = Watching(it).status()
     doors = [f"http://{node.endpoint('http')}" for node in it.plan.of(Kind.REGISTRATION)]
     if as_json:
         print_json(
@@ -326,6 +342,10 @@ def _show(it: LocalCluster, shown: Sequence[Status], as_json: bool) -> None:
                 "urls": doors,
                 "hosts": [{"name": host.name, "address": host.address} for host in it.plan.hosts],
                 "processes": [_document(it, one) for one in shown],
+                "watchers": [
+                    {"name": one.name, "pid": one.pid, "state": one.state, "url": one.url or None}
+                    for one in watchers
+                ],
             }
         )
         return
@@ -344,6 +364,9 @@ def _show(it: LocalCluster, shown: Sequence[Status], as_json: bool) -> None:
         )
         state = Text(one.state, style=colours.get(one.state, "red"))
         table.add_row(one.node.name, host, str(one.pid or ""), ports, state, one.role)
+    for watcher in watchers:
+        state = Text(watcher.state, style=colours.get(watcher.state, "dim"))
+        table.add_row(watcher.name, "", str(watcher.pid or ""), watcher.url, state, "watches")
     print_table(table)
     from veltrix.cli.output import console
 

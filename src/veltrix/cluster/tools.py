@@ -72,6 +72,26 @@ class Tools:
                 return directory
         raise EngineMissing("PostgreSQL", "postgres in PATH or /usr/lib/postgresql")
 
+    def prometheus(self) -> Path | None:
+        """Prometheus, where it is installed: a cluster works without."""
+        return self._found("prometheus")
+
+    def promtool(self) -> Path:
+        """Prometheus' tool, which checks rules and runs their tests."""
+        return self._program("promtool", "Prometheus")
+
+    def alertmanager(self) -> Path | None:
+        """Alertmanager, where it is installed; Debian's has a name of its own."""
+        return self._found("prometheus-alertmanager") or self._found("alertmanager")
+
+    def amtool(self) -> Path:
+        """Alertmanager's tool, which checks its configuration."""
+        return self._program("amtool", "Alertmanager")
+
+    def grafana(self) -> Path | None:
+        """Grafana's server, where it is installed."""
+        return self._found("grafana") or self._found("grafana-server")
+
     def _program(self, name: str, engine: str) -> Path:
         found = self._found(name)
         if found is None:
