@@ -17,6 +17,16 @@ from tests.conformance.on_postgres import (
     postgres_notices,
     postgres_vault,
 )
+from tests.conformance.on_simulation import (
+    ENGINE,
+    simulated_coordinator,
+    simulated_feed,
+    simulated_ledger,
+    simulated_log,
+    simulated_notices,
+    simulated_replies,
+    simulated_vault,
+)
 from tests.conformance.served_smtp import ServedSmtp
 from veltrix.adapters.memory import (
     MemoryAccess,
@@ -171,21 +181,25 @@ LOGS: dict[str, Entry[Log]] = {
     "memory": _in_memory(MemoryLog),
     "sqlite": _in_file(SqliteLog.open, "log.db"),
     "kafka": Entry(kafka_log, lasting=True, engine="kafka_broker", own_clock=True),
+    "simulated": Entry(simulated_log, lasting=True, engine=ENGINE),
 }
 LEDGERS: dict[str, Entry[WholeLedger]] = {
     "memory": _in_memory(MemoryLedger),
     "sqlite": _in_file(SqliteLedger.open, "ledger.db"),
     "postgres": Entry(postgres_ledger, lasting=True, engine="postgres_server"),
+    "simulated": Entry(simulated_ledger, lasting=True, engine=ENGINE),
 }
 VAULTS: dict[str, Entry[Vault]] = {
     "memory": _in_memory(MemoryVault),
     "sqlite": _in_file(SqliteVault.open, "vault.db"),
     "postgres": Entry(postgres_vault, lasting=True, engine="postgres_server"),
+    "simulated": Entry(simulated_vault, lasting=True, engine=ENGINE),
 }
 COORDINATORS: dict[str, Entry[Coordinator]] = {
     "memory": _in_memory(MemoryCoordinator),
     "sqlite": _in_file(SqliteCoordinator.open, "coordinator.db"),
     "etcd": Entry(etcd_coordinator, lasting=True, engine="etcd_server"),
+    "simulated": Entry(simulated_coordinator, lasting=True, engine=ENGINE),
 }
 _stores: dict[Path, MemorySettingsStore] = {}
 
@@ -202,6 +216,7 @@ NOTICES: dict[str, Entry[Notices]] = {
     "memory": _in_memory(MemoryNotices),
     "sqlite": _in_file(SqliteNotices.open, "notices.db"),
     "postgres": Entry(postgres_notices, lasting=True, engine="postgres_server"),
+    "simulated": Entry(simulated_notices, lasting=True, engine=ENGINE),
 }
 ACCESS: dict[str, Entry[Access]] = {
     "memory": _in_memory(MemoryAccess),
@@ -239,8 +254,10 @@ class _OpenReplies(MemoryReplies):
 FEEDS: dict[str, Entry[ClosableFeed]] = {
     "memory": _in_memory(_OpenFeed),
     "kafka": Entry(kafka_feed, engine="kafka_broker"),
+    "simulated": Entry(simulated_feed, engine=ENGINE),
 }
 REPLIES: dict[str, Entry[ClosableReplies]] = {
     "memory": _in_memory(_OpenReplies),
     "kafka": Entry(kafka_replies, engine="kafka_broker"),
+    "simulated": Entry(simulated_replies, engine=ENGINE),
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from asyncio import AbstractEventLoop
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,12 +20,14 @@ from tests.conformance.adapters import (
     NOTICES,
     REPLIES,
     VAULTS,
+    Entry,
     HandClock,
     Subject,
     WholeLedger,
     opened,
     params,
 )
+from tests.conformance.on_simulation import ENGINE, Worlds, simulated_loop
 from veltrix.ports.access import Access
 from veltrix.ports.channel import Channel
 from veltrix.ports.coordinator import Coordinator
@@ -32,6 +36,23 @@ from veltrix.ports.log import Log
 from veltrix.ports.notices import Notices
 from veltrix.ports.settings import ClusterSettings
 from veltrix.ports.vault import Vault
+
+
+@pytest.fixture
+def _asyncio_loop_factory(request: pytest.FixtureRequest) -> Callable[[], AbstractEventLoop] | None:
+    """The loop of a test: the simulated one where its adapter is, asyncio's own for all others.
+
+    pytest-asyncio's own hook would run every test on every loop; this is the fixture that the hook sets.
+    """
+    given: dict[str, Any] = getattr(getattr(request.node, "callspec", None), "params", {})
+    simulated = any(isinstance(value, Entry) and value.engine == ENGINE for value in given.values())
+    return simulated_loop if simulated else None
+
+
+@pytest.fixture
+def simulated_engines() -> Worlds:
+    """The simulated engines of one test, by directory."""
+    return {}
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ from typing import Any, Final
 
 from veltrix.adapters.memory import (
     MemoryAccess,
-    MemoryLedger,
-    MemoryLog,
     MemoryMailbox,
     MemoryNotices,
     MemoryVault,
@@ -27,22 +25,33 @@ from veltrix.processing.service import ProcessingService
 from veltrix.registration.service import RegistrationService
 from veltrix.registration.settings import Settings
 from veltrix.simulation.chance import Chance
+from veltrix.simulation.coordinator import Elections, SimCoordinator
 from veltrix.simulation.engines import Engines, SimLedger, SimLog, SimNotices, SimVault
-from veltrix.simulation.hints import Elections, SimCoordinator, SimFeed, SimReplies, Topic
+from veltrix.simulation.hints import SimFeed, SimReplies, Topic
+from veltrix.simulation.ledger import EngineLedger
+from veltrix.simulation.log import LogEngine
 from veltrix.simulation.loop import Life, SimulatedLoop
 from veltrix.simulation.network import Network, Server
 
 BEGAN_MS: Final = 1_800_000_000_000
 ENGINES: Final = ("log", "ledger", "vault", "notices", "coordinator", "topics")
 RESTART_S: Final = 0.5
+STOP_S: Final = 3.0
+OLD_RELEASE: Final = 1
+NEW_RELEASE: Final = 2
 SECRET: Final = b"a simulated cluster's secret key"
 
 
 class SimClock:
-    """A host's clock: virtual time, and how far this host is off."""
+    """A host's clock: virtual time, and how far its processes are off.
+
+    The host's own clock may be put elsewhere (`wall_ms`); as the port says, a process notices that only when
+    it starts anew.
+    """
 
     def __init__(self, loop: SimulatedLoop) -> None:
         self._loop = loop
+        self.wall_ms = 0
         self.offset_ms = 0
 
     def now_ms(self) -> int:
@@ -54,11 +63,11 @@ class SimClock:
         return self._loop.time()
 
 
-class _Witnessed(MemoryLedger):
+class _Witnessed(EngineLedger):
     """The ledger, and beside it under which terms it was written."""
 
     def __init__(self, committed: list[tuple[int, Term]], clock: SimClock) -> None:
-        super().__init__(clock=clock)
+        super().__init__(clock, replicated=True)
         self._committed = committed
 
     async def commit(self, changes: Changes) -> None:
@@ -95,6 +104,8 @@ class Host:
     life: Life | None = None
     service: Any = None
     starts: int = 0
+    release: int = OLD_RELEASE
+    """Which release its next life is of."""
 
 
 @dataclass
@@ -111,6 +122,9 @@ class Cluster:
     defects: list[str] = field(default_factory=list)
     committed: list[tuple[int, Term]] = field(default_factory=list)
     over: set[str] = field(default_factory=set)
+    old: set[str] = field(default_factory=set)
+    """Hosts whose present life is of the old release."""
+    adopts_newest: bool = False
     channel: Any = None
 
     def __post_init__(self) -> None:
@@ -120,7 +134,7 @@ class Cluster:
         clock = SimClock(loop)
         self.engines = Engines(
             self.network,
-            MemoryLog(self.partitions, clock=clock),
+            LogEngine(self.partitions, clock, loop, servers["log"], self.chance.stream("log")),
             _Witnessed(self.committed, clock),
             MemoryVault(self.chance.of("vault")),
             _WitnessedNotices(self.over),
@@ -141,6 +155,8 @@ class Cluster:
         """The host's life; a new one begins where it has none: its service starts, as by a supervisor."""
         if host.life is None:
             host.starts += 1
+            host.clock.offset_ms = host.clock.wall_ms
+            (self.old.add if host.release == OLD_RELEASE else self.old.discard)(host.name)
             host.life = self.loop.begin(host.name)
             _ = self.loop.spawn(host.life, self._serve(host))
         return host.life
@@ -150,6 +166,21 @@ class Cluster:
         assert host.life is not None, "only who lives can crash"
         self.loop.crash(host.life)
         host.life = host.service = None
+
+    @property
+    def upgraded(self) -> bool:
+        """Whether every host runs the new release, or will when it is back."""
+        return not self.old and all(host.release == NEW_RELEASE for host in self.hosts.values())
+
+    async def restart(self, host: Host) -> None:
+        """Stop the host's service in order, as long as that takes not too long, and start it again."""
+        life, service = host.life, host.service
+        if life is not None and not life.paused and service is not None:
+            stopping = self.loop.spawn(life, service.stop())
+            await asyncio.wait([stopping], timeout=STOP_S)
+        if host.life is life and life is not None:
+            self.crash(host)
+        self.ensure(host)
 
     async def _serve(self, host: Host) -> None:
         while True:
@@ -184,8 +215,6 @@ class Cluster:
     async def _processing(self, host: Host) -> ProcessingService:
         engines = self.engines
         coordinator = SimCoordinator(self.elections, f"{host.name}.{host.starts}")
-        assert host.life is not None
-        _ = self.loop.spawn(host.life, coordinator.run())
         return ProcessingService(
             SimLog(engines),
             SimLedger(engines),

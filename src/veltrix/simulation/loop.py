@@ -50,6 +50,7 @@ class Life:
         """Virtual time that one callback takes; above zero the host is slow."""
         self.ready: deque[_Handle] = deque()
         self.resting = False
+        self.awake = False
         self.tasks_kept = 0
         self.context = Context()
         self.context.run(LIFE.set, self)
@@ -58,25 +59,8 @@ class Life:
         return f"{self.host}#{self.number}"
 
 
-class _Handle(asyncio.Handle):
-    """A callback, and whose it is."""
-
-    __slots__ = ("life",)
-
-    def __init__(
-        self,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
-        loop: SimulatedLoop,
-        context: Context | None,
-    ) -> None:
-        context = copy_context() if context is None else context
-        super().__init__(callback, args, loop, context)
-        self.life = context.get(LIFE, loop.outside)
-
-
-class _Timer(asyncio.TimerHandle):
-    """A callback at a time."""
+class _Handle(asyncio.TimerHandle):
+    """A callback, whose it is, and when. asyncio's own constructor would look for a debug mode each time."""
 
     __slots__ = ("life",)
 
@@ -86,11 +70,22 @@ class _Timer(asyncio.TimerHandle):
         callback: Callable[..., object],
         args: tuple[Any, ...],
         loop: SimulatedLoop,
-        context: Context | None,
+        context: Context,
     ) -> None:
-        context = copy_context() if context is None else context
-        super().__init__(when_s, callback, args, loop, context)
+        self._callback, self._args, self._loop, self._context = callback, args, loop, context
+        self._when, self._cancelled, self._scheduled = when_s, False, False
+        self._repr = self._source_traceback = None
         self.life = context.get(LIFE, loop.outside)
+
+    def cancel(self) -> None:
+        """It is dropped when its turn comes."""
+        self._cancelled = True
+        self._callback = _nothing
+        self._args = ()
+
+
+def _nothing(*_: object) -> None:
+    """What a cancelled callback holds on to."""
 
 
 # To a type checker asyncio's loop is abstract in forty methods, most of them sockets: none exists here.
@@ -107,7 +102,7 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         self._random = random
         self._now_s = 0.0
         self._numbers = count()
-        self._timers: list[tuple[float, int, _Timer]] = []
+        self._timers: list[tuple[float, int, _Handle]] = []
         self._awake: list[Life] = []
         self._lives: dict[str, int] = {}
         self._tasks: dict[Life, list[asyncio.Task[Any]]] = {}
@@ -128,9 +123,19 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         context.run(LIFE.set, life)
         return self.create_task(coroutine, context=context)
 
-    def later(self, life: Life, delay_s: float, callback: Callable[..., object], *args: Any) -> None:
+    def later(
+        self, life: Life, delay_s: float, callback: Callable[..., object], *args: Any
+    ) -> asyncio.TimerHandle:
         """Call something on behalf of a life, whoever asks: a message that is on its way arrives."""
-        self.call_later(delay_s, callback, *args, context=life.context)
+        return self.at(life, self._now_s + delay_s, callback, *args)
+
+    def at(
+        self, life: Life, when_s: float, callback: Callable[..., object], *args: Any
+    ) -> asyncio.TimerHandle:
+        """The same, at a time."""
+        timer = _Handle(when_s, callback, args, self, life.context)
+        heapq.heappush(self._timers, (when_s, next(self._numbers), timer))
+        return timer
 
     def crash(self, life: Life) -> None:
         """End a life between two of its callbacks: from now on it never was."""
@@ -156,15 +161,25 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         """Run until `main`, which belongs to `outside`, is done; `Stalled` when `most_s` pass before."""
         with self._running():
             task = self.spawn(self.outside, main)
-            still, last_s = 0, self._now_s + most_s
-            while not task.done():
-                before_s = self._now_s
-                self._advance(last_s)
-                self._step()
-                still = still + 1 if self._now_s == before_s else 0
-                if still > STILL_MAX:
-                    raise Stalled(f"{STILL_MAX} steps at {self._now_s:.6f} s: something goes in a circle")
+            self._until(task, self._now_s + most_s)
             return task.result()
+
+    def run_until_complete(self, future: Any) -> Any:
+        """What asyncio's runners ask for: a test's fixtures and body run one after the other on one loop."""
+        with self._running():
+            task = asyncio.ensure_future(future, loop=self)
+            self._until(task, self._now_s + 86_400.0)
+            return task.result()
+
+    async def shutdown_asyncgens(self) -> None:
+        """Asynchronous generators end with their lives."""
+
+    async def shutdown_default_executor(self, *_: object) -> None:
+        """There are no threads to end."""
+
+    def close(self) -> None:
+        """End the simulation."""
+        self.bury()
 
     def bury(self) -> None:
         """End the simulation. `finally` blocks of what crashed run now, when they have no effect any more."""
@@ -181,39 +196,45 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         self._timers.clear()
         self._awake.clear()
 
+    def _until(self, done: asyncio.Future[Any], most_s: float) -> None:
+        """Draw one life after the other for its next callback, until `done` is."""
+        random, lives, still = self._random.random, self._awake, 0
+        while not done.done():
+            if not lives:
+                before_s = self._now_s
+                self._advance(most_s)
+                still = still if self._now_s == before_s else 0
+                continue
+            still += 1
+            if still > STILL_MAX:
+                raise Stalled(f"{STILL_MAX} steps at {self._now_s:.6f} s: something goes in a circle")
+            life = lives[int(random() * len(lives))] if len(lives) > 1 else lives[0]
+            handle = life.ready.popleft()
+            if not life.ready:
+                self._sleep(life)
+            if handle._cancelled:
+                continue
+            self.steps += 1
+            if life.step_s:
+                life.resting = True
+                self._sleep(life)
+                self._at(self._now_s + life.step_s, self._rested, (life,))
+            handle._run()
+
     def _advance(self, most_s: float) -> None:
-        """Let time pass until somebody has something to do."""
-        while not self._awake:
-            self._drop_dead_timers()
-            if not self._timers:
-                raise Stalled(f"at {self._now_s:.6f} s nobody has anything left to do")
-            self._now_s = max(self._now_s, self._timers[0][0])
-            if self._now_s > most_s:
-                raise Stalled(f"not done at {most_s:.0f} simulated seconds")
-            while self._timers and self._timers[0][0] <= self._now_s:
-                _, _, timer = heapq.heappop(self._timers)
-                if not timer.cancelled() and not timer.life.ended:
-                    self._enqueue(timer.life, timer)
-
-    def _drop_dead_timers(self) -> None:
-        while self._timers and (self._timers[0][2].cancelled() or self._timers[0][2].life.ended):
-            heapq.heappop(self._timers)
-
-    def _step(self) -> None:
-        """One callback of a life that is drawn."""
-        lives = self._awake
-        life = lives[0] if len(lives) == 1 else lives[int(self._random.random() * len(lives))]
-        handle = life.ready.popleft()
-        if not life.ready or life.step_s:
-            self._sleep(life)
-        if handle.cancelled():
-            self._wake(life)
-            return
-        self.steps += 1
-        if life.step_s:
-            life.resting = True
-            self._at(self._now_s + life.step_s, self._rested, (life,))
-        handle._run()
+        """Let time pass to the next timer; every timer of that instant wakes its life."""
+        timers = self._timers
+        while timers and (timers[0][2]._cancelled or timers[0][2].life.ended):
+            heapq.heappop(timers)
+        if not timers:
+            raise Stalled(f"at {self._now_s:.6f} s nobody has anything left to do")
+        now_s = self._now_s = max(self._now_s, timers[0][0])
+        if now_s > most_s:
+            raise Stalled(f"not done at {most_s:.0f} simulated seconds")
+        while timers and timers[0][0] <= now_s:
+            timer = heapq.heappop(timers)[2]
+            if not timer._cancelled and not timer.life.ended:
+                self._enqueue(timer.life, timer)
 
     def _rested(self, life: Life) -> None:
         life.resting = False
@@ -221,23 +242,26 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
 
     def _at(self, when_s: float, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
         """A timer of the loop's own, which no host's fate touches."""
-        timer = _Timer(when_s, callback, args, self, self.outside.context)
+        timer = _Handle(when_s, callback, args, self, self.outside.context)
         heapq.heappush(self._timers, (when_s, next(self._numbers), timer))
 
-    def _enqueue(self, life: Life, handle: Any) -> None:
+    def _enqueue(self, life: Life, handle: _Handle) -> None:
         if life.ended or self._over:
             self._graves.append(handle)
             return
         life.ready.append(handle)
-        if len(life.ready) == 1:
-            self._wake(life)
+        if not life.awake and not life.paused and not life.resting:
+            life.awake = True
+            self._awake.append(life)
 
     def _wake(self, life: Life) -> None:
-        if life.ready and not life.paused and not life.resting and not life.ended and life not in self._awake:
+        if life.ready and not (life.awake or life.paused or life.resting or life.ended):
+            life.awake = True
             self._awake.append(life)
 
     def _sleep(self, life: Life) -> None:
-        if life in self._awake:
+        if life.awake:
+            life.awake = False
             self._awake.remove(life)
 
     @contextmanager
@@ -271,7 +295,7 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """Run it as soon as its host's turn comes."""
-        handle = _Handle(callback, args, self, context)
+        handle = _Handle(self._now_s, callback, args, self, copy_context() if context is None else context)
         self._enqueue(handle.life, handle)
         return handle
 
@@ -285,7 +309,7 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Run it at a virtual time."""
-        timer = _Timer(when, callback, args, self, context)
+        timer = _Handle(when, callback, args, self, copy_context() if context is None else context)
         heapq.heappush(self._timers, (when, next(self._numbers), timer))
         return timer
 
@@ -322,9 +346,16 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         """Whether it is the running loop."""
         return events._get_running_loop() is self
 
+    def set_debug(self, enabled: bool) -> None:
+        """It has none."""
+
     def is_closed(self) -> bool:
         """Whether the simulation is over."""
         return self._over
+
+    def life(self) -> Life:
+        """Whose callback is running."""
+        return LIFE.get(self.outside)
 
     def _timer_handle_cancelled(self, _: asyncio.TimerHandle) -> None:
         """asyncio tells; it is dropped when its time comes."""
