@@ -293,6 +293,8 @@ class Meters:
     def __init__(self) -> None:
         self.connected_s: list[float] = []
         self.failed: list[bool] = []
+        self.calls: list[tuple[bool, float, float]] = []
+        self.calls_failed: list[bool] = []
 
     def connected(self, seconds: float) -> None:
         """One was made."""
@@ -301,6 +303,14 @@ class Meters:
     def connection_failed(self, timed_out: bool) -> None:
         """None was made."""
         self.failed.append(timed_out)
+
+    def called(self, writing: bool, waited_s: float, seconds: float) -> None:
+        """A call ended."""
+        self.calls.append((writing, waited_s, seconds))
+
+    def call_failed(self, unknown: bool) -> None:
+        """A call failed."""
+        self.calls_failed.append(unknown)
 
 
 async def test_without_a_primary_it_is_unavailable(server: PostgresServer):
@@ -315,6 +325,7 @@ async def test_without_a_primary_it_is_unavailable(server: PostgresServer):
                 await postgres.check()
             assert hung in str(raised.value) and closed in str(raised.value)
     assert (meters.failed, meters.connected_s) == ([True, True], [])
+    assert (meters.calls_failed, meters.calls) == ([False, False], [])
     await postgres.close()
 
 
@@ -330,6 +341,10 @@ async def test_connections_are_bounded_and_timed(server: PostgresServer):
     )
     assert max(counts) == 3 == len(meters.connected_s) == postgres.connections[0]
     assert all(0 < seconds < 20 for seconds in meters.connected_s)
+    assert [writing for writing, *_ in meters.calls] == [False] * 12
+    assert all(seconds >= 0.05 for *_, seconds in meters.calls)
+    assert max(waited_s for _, waited_s, _ in meters.calls) > 0.05, "who came fourth waited for a place"
+    assert postgres.figures == (0, 3, 0, 0)
     await postgres.close()
 
 

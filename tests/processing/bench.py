@@ -55,6 +55,7 @@ class Signals(NullMetrics):
     """Metrics that tests wait on: `seen` is what was told, in order."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.seen: list[tuple[Any, ...]] = []
         self.told = asyncio.Event()
 
@@ -82,8 +83,9 @@ class Signals(NullMetrics):
         """A batch was committed."""
         self.tell("batch", size)
 
-    def decided(self, kind: str, outcome: str, refusal: str) -> None:
+    def decided(self, kind: str, outcome: str, refusal: str, event: str = "") -> None:
         """A decision was committed."""
+        del event
         self.tell("decided", kind, outcome, refusal)
 
     def owned(self, partition: int, owned: bool) -> None:

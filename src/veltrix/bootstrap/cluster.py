@@ -6,29 +6,27 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Final, Protocol
+from typing import Protocol
 
 from starlette.types import ASGIApp
 
-from veltrix import __version__
-from veltrix.adapters.etcd import EtcdClient, EtcdClusterSettings, EtcdCoordinator
-from veltrix.adapters.kafka import KafkaFeed, KafkaReplies
+from veltrix.adapters.etcd import EtcdCoordinator
+from veltrix.adapters.kafka import KafkaReplies
 from veltrix.adapters.postgres import Postgres, PostgresAccess, PostgresLedger, PostgresNotices, PostgresVault
-from veltrix.adapters.system import SystemClock, SystemEntropy
+from veltrix.adapters.system import SystemClock
 from veltrix.bootstrap.engines import (
-    REGISTRATION_ROLE,
     EngineChecks,
-    Patience,
-    etcd_settings,
-    kafka_settings,
-    opened_etcd,
-    opened_log,
-    opened_postgres,
     shared_signer,
 )
 from veltrix.bootstrap.forgetting import refuse_remembered
 from veltrix.bootstrap.mapping import channel_of, notification_settings, registration_settings
+from veltrix.bootstrap.observing import (
+    metrics_of,
+    watch_certificates,
+    watch_engines,
+    watch_registration,
+)
+from veltrix.bootstrap.opening import Kind, Opening
 from veltrix.bootstrap.operations import OperationsApp, Status
 from veltrix.bootstrap.replies import SlotReplies
 from veltrix.bootstrap.serving import listen_on, served, uncancel
@@ -47,23 +45,6 @@ from veltrix.registration.service import RegistrationService
 from veltrix.registration.settings import Settings
 
 _log = get_logger("cluster")
-
-
-class Kind(StrEnum):
-    """The kinds of processes."""
-
-    REGISTRATION = "registration"
-    PROCESSING = "processing"
-    NOTIFICATION = "notification"
-    TICKER = "ticker"
-
-
-ROLES: Final = {
-    Kind.REGISTRATION: REGISTRATION_ROLE,
-    Kind.PROCESSING: "veltrix_processing",
-    Kind.TICKER: "veltrix_processing",
-    Kind.NOTIFICATION: "veltrix_notification",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,57 +97,7 @@ class _TickerService:
         return self.task is not None and not self.task.done()
 
 
-class _Opening:
-    """Opens the engines for one process; `stack` closes them, the last one first."""
-
-    def __init__(self, kind: Kind, config: Config, metrics: Metrics, stack: AsyncExitStack) -> None:
-        self.kind = kind
-        self.config = config
-        self.metrics = metrics
-        self.stack = stack
-        self.name = f"veltrix-{kind}"
-        self.clock = SystemClock()
-        self.entropy = SystemEntropy()
-        self.patience = Patience(self.clock, config.operations.start_wait_s)
-        self.settings = kafka_settings(config, self.name)
-        self._etcd: EtcdClient | None = None
-
-    async def etcd(self) -> EtcdClient:
-        self._etcd = await self.patience.get("etcd", lambda: opened_etcd(self.config, self.stack))
-        return self._etcd
-
-    def cluster_settings(self) -> EtcdClusterSettings:
-        """The settings of the whole cluster; a service that does without etcd does not wait for it here."""
-        if self._etcd is None:
-            self._etcd = EtcdClient(etcd_settings(self.config))
-            self.stack.push_async_callback(self._etcd.close)
-        return EtcdClusterSettings(self._etcd)
-
-    async def coordinator(self, etcd: EtcdClient) -> EtcdCoordinator:
-        group = self.kind.value
-        opened = await self.patience.get("etcd", lambda: EtcdCoordinator.open(etcd, group=group))
-        self.stack.push_async_callback(opened.close)
-        return opened
-
-    async def log(self, etcd: EtcdClient) -> Log:
-        return await self.patience.get("Kafka", lambda: opened_log(self.config, self.name, etcd, self.stack))
-
-    async def feed(self, *, listen: bool) -> KafkaFeed:
-        feed = await self.patience.get("Kafka", lambda: KafkaFeed.open(self.settings, listen=listen))
-        self.stack.push_async_callback(feed.close)
-        return feed
-
-    async def postgres(self, *, vault: bool = False) -> Postgres:
-        what = "PostgreSQL (vault)" if vault else "PostgreSQL"
-        return await self.patience.get(
-            what,
-            lambda: opened_postgres(
-                self.config, self.name, ROLES[self.kind], self.stack, vault=vault, meters=self.metrics
-            ),
-        )
-
-
-async def _registration(to: _Opening, port: int) -> _Process:
+async def _registration(to: Opening, port: int) -> _Process:
     signer = shared_signer(to.config)
     etcd = await to.etcd()
     coordinator = await to.coordinator(etcd)
@@ -199,18 +130,18 @@ async def _registration(to: _Opening, port: int) -> _Process:
         settings=settings(to.config),
         meters=to.metrics,
     )
-    core = service.core
-    to.metrics.reads("held_requests", lambda: core.desk.held)
-    to.metrics.reads("keys_reserved", lambda: len(core.reserve))
+    watch_registration(to.metrics, service)
+    answers = EngineChecks({"ledger": postgres.check, "log": lambda: log.bounds(0)})
+    watch_engines(to.metrics, answers, coordinator)
 
     def apply(config: Config) -> None:
         apply_logging(config)
         service.reconfigure(settings(config))
 
-    return _Process(service, coordinator.member, {}, service.app, [soundness.run], apply)
+    return _Process(service, coordinator.member, {}, service.app, [soundness.run, answers.run], apply)
 
 
-async def _processing(to: _Opening) -> _Process:
+async def _processing(to: Opening) -> _Process:
     etcd = await to.etcd()
     log = await to.log(etcd)
     feed = await to.feed(listen=False)
@@ -232,7 +163,7 @@ async def _processing(to: _Opening) -> _Process:
         ticks=False,
     )
     checks = {"campaigning": lambda: service.campaigning, "partitions_sound": lambda: not service.failed}
-    process = _with_engines(service, coordinator, log, postgres, checks)
+    process = _with_engines(to.metrics, service, coordinator, log, postgres, checks)
 
     def apply(config: Config) -> None:
         apply_logging(config)
@@ -242,7 +173,7 @@ async def _processing(to: _Opening) -> _Process:
     return process
 
 
-async def _ticker(to: _Opening) -> _Process:
+async def _ticker(to: Opening) -> _Process:
     etcd = await to.etcd()
     log = await to.log(etcd)
     postgres, vault = await to.postgres(), await to.postgres(vault=True)
@@ -255,19 +186,21 @@ async def _ticker(to: _Opening) -> _Process:
         to.clock,
         to.metrics,
         to.config.processing.tick_interval_s,
+        rules_version=to.config.processing.rules_version,
     )
     service = _TickerService(ticker)
-    process = _with_engines(service, coordinator, log, postgres, {"campaigning": service.ticks})
+    process = _with_engines(to.metrics, service, coordinator, log, postgres, {"campaigning": service.ticks})
 
     def apply(config: Config) -> None:
         apply_logging(config)
         ticker.interval_s = config.processing.tick_interval_s
+        ticker.rules_version = config.processing.rules_version
 
     process.apply = apply
     return process
 
 
-async def _notification(to: _Opening) -> _Process:
+async def _notification(to: Opening) -> _Process:
     signer = shared_signer(to.config)
     feed = await to.feed(listen=True)
     postgres, vault = await to.postgres(), await to.postgres(vault=True)
@@ -287,11 +220,13 @@ async def _notification(to: _Opening) -> _Process:
         metrics=to.metrics,
     )
     answers = EngineChecks({"ledger": postgres.check})
+    watch_engines(to.metrics, answers, None)
     checks = {"running": lambda: service.ready, "ledger_answers": lambda: answers.answers["ledger"]}
     return _Process(service, postgres.session, checks, beside=[answers.run])
 
 
 def _with_engines(
+    metrics: Metrics,
     service: _Service,
     coordinator: EtcdCoordinator,
     log: Log,
@@ -305,10 +240,11 @@ def _with_engines(
         "log_answers": lambda: answers.answers["log"],
         "lease_held": lambda: not coordinator.unsure,
     }
+    watch_engines(metrics, answers, coordinator)
     return _Process(service, coordinator.member, checks, beside=[answers.run])
 
 
-async def _opened(to: _Opening, port: int) -> _Process:
+async def _opened(to: Opening, port: int) -> _Process:
     if to.kind is Kind.REGISTRATION:
         return await _registration(to, port)
     if to.kind is Kind.PROCESSING:
@@ -332,16 +268,22 @@ async def run(kind: Kind, config: Config, *, ready: Callable[[Running], None] | 
     is_api = kind is Kind.REGISTRATION
     section = config.http if is_api else config.operations
     backlog = config.http.backlog if is_api else limits.OPERATIONS_BACKLOG
-    metrics, status = Metrics(__version__), Status()
+    clock = SystemClock()
+    metrics, status = metrics_of(kind.value, clock), Status()
+    if not is_api:
+        metrics.readiness(status.read)
+    watch_certificates(metrics, config)
     app = OperationsApp(status, metrics)
     with closing(
         listen_on("http" if is_api else "operations", section.host, section.port, backlog)
     ) as listener:
         port = listener.getsockname()[1]
         async with served(app, listener, backlog, metrics) as serving, AsyncExitStack() as stack:
-            to = _Opening(kind, config, metrics, stack)
+            to = Opening(kind, config, metrics, clock, stack)
             process = await _opened(to, port)
-            await stack.enter_async_context(following_settings(to.cluster_settings(), config, process.apply))
+            await stack.enter_async_context(
+                following_settings(to.cluster_settings(), config, process.apply, metrics.settings_applied)
+            )
             status.checks = process.checks
             await process.service.start()
             beside = [asyncio.ensure_future(run()) for run in process.beside]

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from veltrix import __version__
 from veltrix.adapters.generations import renumbered
 from veltrix.adapters.master_key import derive, read_master_key
 from veltrix.adapters.memory import MemoryFeed, MemoryReplies
@@ -24,6 +23,7 @@ from veltrix.adapters.sqlite import (
 from veltrix.adapters.system import SystemClock, SystemEntropy
 from veltrix.bootstrap.forgetting import RESTORING, Forgetting
 from veltrix.bootstrap.mapping import channel_of, courtesy, notification_settings, registration_settings
+from veltrix.bootstrap.observing import embedded_metrics, watch_registration, watch_storage
 from veltrix.bootstrap.serving import listen_on, served, uncancel
 from veltrix.config import Config
 from veltrix.domain.credentials import Signer
@@ -56,9 +56,7 @@ class Platform:
 
     async def start(self) -> None:
         """Start from the back, so that whoever is asked first has somebody to ask."""
-        core = self.registration.core
-        self.metrics.reads("held_requests", lambda: core.desk.held)
-        self.metrics.reads("keys_reserved", lambda: len(core.reserve))
+        watch_registration(self.metrics, self.registration)
         started = await self.forgetting.before_reading()
         await self.notification.start()
         if not started:
@@ -114,7 +112,9 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
     async with AsyncExitStack() as stack:
         stack.enter_context(DataDirectoryLock(directory))
         signer = Signer(derive(read_master_key(config.secrets.master_key_file), "links"))
-        clock, entropy, metrics = SystemClock(), SystemEntropy(), Metrics(__version__)
+        clock, entropy = SystemClock(), SystemEntropy()
+        metrics = embedded_metrics(clock)
+        watch_storage(metrics, config)
         if (directory / RESTORING).exists():
             raise Mismatch(f"a restore of {directory} has begun and not ended; run: veltrix restore")
         stores = await _Stores.open(stack, config, clock)
@@ -133,6 +133,7 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
             metrics,
             config.processing.batch_max,
             config.processing.tick_interval_s,
+            rules_version=config.processing.rules_version,
         )
         registration = RegistrationService(
             log=log,

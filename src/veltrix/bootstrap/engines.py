@@ -11,17 +11,19 @@ from typing import Final, Literal, TypeVar, cast
 from veltrix.adapters.etcd import EtcdClient, EtcdSettings, read_log
 from veltrix.adapters.generations import renumbered
 from veltrix.adapters.kafka import KafkaLog, KafkaSettings
+from veltrix.adapters.kafka.appending import QUEUE_MAX_BYTES, QUEUE_MAX_RECORDS
+from veltrix.adapters.kafka.figures import KafkaMeters
 from veltrix.adapters.master_key import derive, read_master_key
 from veltrix.adapters.postgres import (
     Postgres,
     PostgresAccess,
     PostgresLedger,
-    PostgresMeters,
     PostgresSettings,
 )
 from veltrix.config import Config, Secret
 from veltrix.domain.credentials import Signer
 from veltrix.observability.logging import get_logger
+from veltrix.observability.metrics import Metrics
 from veltrix.ports.errors import Mismatch, OutcomeUnknown, PortError, Unavailable
 from veltrix.ports.log import Log
 from veltrix.ports.system import Clock
@@ -40,7 +42,7 @@ def _revealed(secret: Secret | None) -> str | None:
     return None if secret is None else secret.reveal()
 
 
-def kafka_settings(config: Config, name: str) -> KafkaSettings:
+def kafka_settings(config: Config, name: str, meters: KafkaMeters | None = None) -> KafkaSettings:
     """How a process of this name reaches Kafka."""
     kafka = config.kafka
     return KafkaSettings(
@@ -55,6 +57,7 @@ def kafka_settings(config: Config, name: str) -> KafkaSettings:
         topic_prefix=kafka.topic_prefix,
         client_id=name,
         delivery_timeout_s=kafka.delivery_timeout_s,
+        meters=meters,
     )
 
 
@@ -144,20 +147,29 @@ async def opened_etcd(config: Config, stack: AsyncExitStack) -> EtcdClient:
 
 
 async def opened_log(
-    config: Config, name: str, etcd: EtcdClient, stack: AsyncExitStack, *, write: bool = True
+    config: Config,
+    name: str,
+    etcd: EtcdClient,
+    stack: AsyncExitStack,
+    *,
+    write: bool = True,
+    metrics: Metrics | None = None,
 ) -> Log:
     """The log that is in use, as etcd has it. Raises `Mismatch` for any other."""
     known = await etcd.run(read_log, etcd)
     if known is None:
         raise Mismatch("etcd knows of no log; run: veltrix cluster prepare")
     log = await KafkaLog.open(
-        kafka_settings(config, name),
+        kafka_settings(config, name, metrics),
         generation=known.generation,
         write=write,
         partitions=config.log.partitions,
         topic_id=known.topic_id,
     )
     stack.push_async_callback(log.close)
+    if metrics is not None and write:
+        metrics.bound("append_queue_records", lambda: log.waiting[0], QUEUE_MAX_RECORDS)
+        metrics.bound("append_queue_bytes", lambda: log.waiting[1], QUEUE_MAX_BYTES)
     return renumbered(log)
 
 
@@ -168,16 +180,19 @@ async def opened_postgres(
     stack: AsyncExitStack,
     *,
     vault: bool = False,
-    meters: PostgresMeters | None = None,
+    metrics: Metrics | None = None,
 ) -> Postgres:
     """Connections to the ledger's database or the vault's, whose primary answers."""
-    postgres = await Postgres.open(postgres_settings(config, name, role, vault=vault), meters=meters)
+    postgres = await Postgres.open(postgres_settings(config, name, role, vault=vault), meters=metrics)
     try:
         await postgres.check()
     except BaseException:
         await postgres.close()
         raise
     stack.push_async_callback(postgres.close)
+    if metrics is not None:
+        database = "vault" if vault else "ledger"
+        metrics.pool(database, lambda: postgres.figures, config.postgres.pool_max)
     return postgres
 
 

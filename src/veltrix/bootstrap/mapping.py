@@ -47,6 +47,7 @@ def registration_settings(
         import_in_flight=imports.in_flight,
         halted=halted,
         ready_checks=ready_checks or {},
+        hot_events=lambda: metrics.hot.document(limits.HOT_EVENTS_SHOWN),
         metrics_page=metrics.page,
     )
 

@@ -9,10 +9,11 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from veltrix.domain import limits
 from veltrix.observability.metrics import Metrics
 
 Headers = list[tuple[bytes, bytes]]
-PROBES: Final = ("/livez", "/readyz", "/metrics")
+PROBES: Final = ("/livez", "/readyz", "/metrics", "/hot-events")
 
 
 @dataclass(slots=True)
@@ -34,7 +35,7 @@ def read(checks: Mapping[str, Callable[[], bool]]) -> dict[str, bool]:
 
 
 class OperationsApp:
-    """`/livez`, `/readyz` and `/metrics`. `app`, once it is set, answers instead."""
+    """`/livez`, `/readyz`, `/metrics` and `/hot-events`. `app`, once it is set, answers instead."""
 
     def __init__(self, status: Status, metrics: Metrics) -> None:
         self._status = status
@@ -69,7 +70,9 @@ class OperationsApp:
             accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
             body, content_type = self._metrics.page(accept)
             return 200, body, [(b"content-type", content_type.encode())]
-        return _problem(404, "Here are /livez, /readyz and /metrics.", [])
+        if path == "/hot-events":
+            return 200, _json(self._metrics.hot.document(limits.HOT_EVENTS_SHOWN)), [_JSON]
+        return _problem(404, "Here are /livez, /readyz, /metrics and /hot-events.", [])
 
 
 _JSON = (b"content-type", b"application/json")

@@ -32,14 +32,18 @@ _FIRST_S: Final = 2.0
 
 @asynccontextmanager
 async def following_settings(
-    settings: ClusterSettings, config: Config, apply: Callable[[Config], None]
+    settings: ClusterSettings,
+    config: Config,
+    apply: Callable[[Config], None],
+    told: Callable[[int], None] = lambda version: None,
 ) -> AsyncIterator[None]:
     """Call `apply` with `config` and the cluster's values on top, at first and after each change.
 
-    What a process cannot use it leaves out, and says so. Closes `settings` at the end.
+    What a process cannot use it leaves out, and says so. `told` learns each version that is taken over.
+    Closes `settings` at the end.
     """
     first = asyncio.Event()
-    task = asyncio.create_task(_follow(settings, config, apply, first), name="cluster-settings")
+    task = asyncio.create_task(_follow(settings, config, apply, told, first), name="cluster-settings")
     try:
         with suppress(TimeoutError):  # etcd is away: begin with what is configured
             await asyncio.wait_for(first.wait(), _FIRST_S)
@@ -51,7 +55,11 @@ async def following_settings(
 
 
 async def _follow(
-    settings: ClusterSettings, config: Config, apply: Callable[[Config], None], first: asyncio.Event
+    settings: ClusterSettings,
+    config: Config,
+    apply: Callable[[Config], None],
+    told: Callable[[int], None],
+    first: asyncio.Event,
 ) -> None:
     applied = config
     async for document in settings.watch():
@@ -61,6 +69,7 @@ async def _follow(
                 apply(overlay)
                 applied = overlay
                 _log.info("cluster_settings_applied", version=document.version, values=dict(document.values))
+            told(document.version)
         except Exception:  # what one version does wrong must not keep the next one out
             _log.exception("cluster_settings_failed", version=document.version)
         first.set()

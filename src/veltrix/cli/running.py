@@ -74,8 +74,8 @@ def run(kind: Which, file: ConfigFile = None) -> None:
             how = "at once." if second else "finishing what was begun (Ctrl-C again: at once)"
             console().print(f"\nStopping: {how}")
 
-    from veltrix.bootstrap.cluster import Kind
     from veltrix.bootstrap.cluster import run as run_process
+    from veltrix.bootstrap.opening import Kind
 
     run_until_signal(run_process(Kind(kind.value), loaded.config, ready=ready), stopping)
     if not quiet:

@@ -9,8 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as ExposedMetric
 from prometheus_client.registry import Collector
 
-from veltrix.observability.catalogue import Type
 from veltrix.observability.instruments import Family, Number, Spread
+from veltrix.observability.kinds import Type
 
 AnyFamily = Family[Number] | Family[Spread]
 

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Final, Generic, TypeVar
 
-from veltrix.observability.catalogue import Metric, Type
+from veltrix.observability.kinds import Metric, Type
 
 # More label values than any healthy process has: what comes after them is counted together.
 CHILDREN_MAX: Final = 2_000
@@ -76,6 +76,10 @@ class Family(Generic[Child]):
                 labels = (OTHER,) * len(labels)
             found = self._children.setdefault(labels, self._make())
         return found
+
+    def drop(self, *labels: str) -> None:
+        """Show these label values no more: what they stood for is no longer this process's to tell."""
+        self._children.pop(labels, None)
 
     def children(self) -> Iterator[tuple[tuple[str, ...], Child]]:
         """Every child with its label values."""

@@ -17,7 +17,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final, TextIO
+from typing import Any, ClassVar, Final, TextIO
 
 DEBUG: Final = 10
 INFO: Final = 20
@@ -42,6 +42,7 @@ class _State:
     """What every logger of the process shares."""
 
     level: int = WARNING
+    written: ClassVar[dict[int, int]] = dict.fromkeys(LEVELS.values(), 0)
     sink: Sink = staticmethod(_to_standard_library)
 
 
@@ -90,12 +91,18 @@ class Logger:
     def _write(self, level: int, message: str, fields: Fields) -> None:
         bound = _bound.get()
         entry = {"message": message, **self._fields, **(bound or {}), **fields}
+        _State.written[level] += 1
         _State.sink(level, entry)
 
 
 def get_logger(service: str) -> Logger:
     """The logger of a service; cheap, and fine to call when a module is imported."""
     return Logger({"service": service})
+
+
+def line_counts() -> dict[str, int]:
+    """How many lines of each level this process has written."""
+    return {name: _State.written[level] for name, level in LEVELS.items()}
 
 
 @contextmanager

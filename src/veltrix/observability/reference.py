@@ -21,9 +21,15 @@ _INTRODUCTION = """\
 is printed from their catalogue, and a test compares `/metrics` with it.
 
 Times are seconds, sizes bytes. A counter begins at 0 when the process starts. Histograms have `_bucket`,
-`_sum` and `_count`; `veltrix_decision_seconds` has ten buckets a decade from 0.1 ms to 10 s, so that its
-percentiles are right to a tenth. A label never holds anything about a person, and each metric has at most
-2,000 sets of label values: what comes after them is counted as `(other)`.
+`_sum` and `_count`; those by which the platform is judged have ten buckets a decade, so that their
+percentiles are right to a tenth. A label never holds anything about a person or an event (`/hot-events` names
+the busiest events), and each metric has at most 2,000 sets of label values: what comes after them is counted
+as `(other)`.
+
+Each process shows what it can tell: registration its requests, processing its decisions, and so on. What
+follows a partition (`veltrix_undecided_commands`, …) is told by whoever owns it; a partition that nobody owns
+is missing there, while `veltrix_undecided_estimate` of registration goes on. Everything that is bounded
+stands in `veltrix_bound_used` and `veltrix_bound_max` under one name: their quotient is its saturation.
 """
 
 

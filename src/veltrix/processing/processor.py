@@ -42,8 +42,14 @@ class ProcessorMetrics(Protocol):
     def batch(self, partition: int, size: int, load_s: float, decide_s: float, commit_s: float) -> None:
         """A batch was committed."""
 
-    def decided(self, kind: str, outcome: str, refusal: str) -> None:
+    def decided(self, kind: str, outcome: str, refusal: str, event: str = "") -> None:
         """A decision was committed."""
+
+    def took_over(self, partition: int, seconds: float) -> None:
+        """A partition is decided here now, so long after its grant came."""
+
+    def commit_failed(self, partition: int, why: str) -> None:
+        """A batch did not commit as it stood: `unavailable`, `rejected`, `raised`; or it is `unknown`."""
 
     def progress(self, partition: int, next_offset: int, log_end: int) -> None:
         """How far is decided, and how far the log goes."""
@@ -63,6 +69,7 @@ class Processor:
     clock: Clock
     metrics: ProcessorMetrics
     batch_max: int = limits.READ_BATCH_MAX
+    granted_s: float | None = None
     state: PartitionState | None = None
     stopping: bool = False
 
@@ -73,6 +80,8 @@ class Processor:
     async def run(self) -> None:
         """Take the partition over and decide until `stopping` is set or the grant is lost."""
         await self._take_over()
+        if self.granted_s is not None:
+            self.metrics.took_over(self.partition, self.clock.monotonic_s() - self.granted_s)
         while not self.stopping and not self.grant.lost.is_set():
             state = self._state()
             records = await self.log.read(
@@ -167,10 +176,15 @@ class Processor:
         entries = read_entries(records)
         try:
             await self._commit(entries, {})
+        except Unavailable:
+            self.metrics.commit_failed(self.partition, "unavailable")
+            raise
         except OutcomeUnknown:
+            self.metrics.commit_failed(self.partition, "unknown")
             _log.warning("commit_unknown", partition=self.partition, offset=entries[0].record.offset)
             await self._take_over()
         except Poisoned as poisoned:
+            self.metrics.commit_failed(self.partition, "raised")
             _log.warning(
                 "decision_raised",
                 partition=self.partition,
@@ -179,6 +193,7 @@ class Processor:
             )
             await self._isolate(entries, poisoned.index)
         except Rejected as rejected:
+            self.metrics.commit_failed(self.partition, "rejected")
             _log.warning(
                 "commit_rejected",
                 partition=self.partition,
@@ -237,7 +252,7 @@ class Processor:
         for reply_to, replies in outcome.replies.items():
             self.replies.send(reply_to, replies)
         for decision in changes.decisions:
-            self.metrics.decided(decision.kind, decision.outcome, decision.refusal or "")
+            self.metrics.decided(decision.kind, decision.outcome, decision.refusal or "", decision.event)
 
     async def _continue(self, continuation: Continuation) -> None:
         """Append the continuation before the commit: if that fails it finds nothing to do, but if this

@@ -34,6 +34,9 @@ class RelayMetrics(Protocol):
     def published(self, facts: int, seconds: float) -> None:
         """Facts were acknowledged by the feed, so long after they were handed to it."""
 
+    def publish_failed(self, partition: int) -> None:
+        """Facts could not be published, or their position not be recorded."""
+
     def erased(self) -> None:
         """A person's keys were destroyed."""
 
@@ -80,6 +83,16 @@ class Relay:
         self._appended_ms.extend(appended_ms[: limits.RELAY_BUFFER_MAX - len(self._appended_ms)])
         self._wake.set()
 
+    @property
+    def unpublished(self) -> int:
+        """How many facts are committed and not published yet."""
+        return max(0, self._committed_seq - self._published_seq)
+
+    @property
+    def buffered(self) -> int:
+        """How many facts are at hand to be published."""
+        return len(self._buffer)
+
     def stop(self) -> None:
         """Let `run` end once everything committed is published."""
         self._stopping = True
@@ -99,6 +112,7 @@ class Relay:
             except Fenced:
                 raise
             except PortError as error:
+                self.metrics.publish_failed(self.partition)
                 _log.warning("relay_failed", partition=self.partition, error=str(error))
                 self._buffer.clear()
                 await asyncio.sleep(delay_s)

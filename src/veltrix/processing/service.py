@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from veltrix.domain import limits
-from veltrix.domain.decider import RulesUnknown
+from veltrix.domain.decider import NEWEST_RULES, RulesUnknown
 from veltrix.observability.logging import get_logger
 from veltrix.ports.coordinator import Coordinator, Grant
 from veltrix.ports.errors import Fenced, LogBehind, Mismatch, PortError, TermsBehind, Unavailable
@@ -18,6 +18,7 @@ from veltrix.ports.ledger import Ledger
 from veltrix.ports.log import Log
 from veltrix.ports.system import Clock
 from veltrix.ports.vault import Vault
+from veltrix.processing.lagging import LagMetrics, LagWatch
 from veltrix.processing.processor import Processor, ProcessorMetrics
 from veltrix.processing.relay import Relay, RelayMetrics
 from veltrix.processing.ticker import Ticker, TickerMetrics
@@ -26,7 +27,7 @@ _log = get_logger("processing")
 T = TypeVar("T")
 
 
-class ProcessingMetrics(ProcessorMetrics, RelayMetrics, TickerMetrics, Protocol):
+class ProcessingMetrics(ProcessorMetrics, RelayMetrics, TickerMetrics, LagMetrics, Protocol):
     """All that processing tells about itself."""
 
     def owned(self, partition: int, owned: bool) -> None:
@@ -35,12 +36,16 @@ class ProcessingMetrics(ProcessorMetrics, RelayMetrics, TickerMetrics, Protocol)
     def fenced(self, partition: int) -> None:
         """A write was refused because a newer term exists."""
 
+    def partitions_failed(self, count: int) -> None:
+        """So many partitions wait for an operator."""
+
 
 @dataclass(slots=True)
 class ProcessingService:
     """Decides every partition that it can get. `failed` names what an operator must repair.
 
-    With `ticks` it also campaigns for the ticker, which may as well be a process of its own.
+    With `ticks` it also campaigns for the ticker, which may as well be a process of its own; it brings
+    partitions under `rules_version` at most.
     """
 
     log: Log
@@ -54,15 +59,20 @@ class ProcessingService:
     batch_max: int = limits.READ_BATCH_MAX
     tick_interval_s: float = limits.TICK_INTERVAL_S
     ticks: bool = True
+    rules_version: int = NEWEST_RULES
     failed: dict[int, str] = field(default_factory=dict)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _processors: dict[int, Processor] = field(default_factory=dict)
     _ticking: asyncio.Task[None] | None = None
     _ticker: Ticker | None = None
+    _watch: LagWatch | None = None
+    _watching: asyncio.Task[None] | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> None:
         """Begin to campaign for every partition, and for the ticker."""
+        self._watch = LagWatch(self.log, self.clock, self.metrics, self._processors)
+        self._watching = asyncio.create_task(self._watch.run(), name="processing/lag")
         for partition in range(self.log.identity.partitions):
             self._tasks.append(asyncio.create_task(self._own(partition), name=f"partition/{partition}"))
         if not self.ticks:
@@ -75,6 +85,7 @@ class ProcessingService:
             self.clock,
             self.metrics,
             self.tick_interval_s,
+            rules_version=self.rules_version,
         )
         self._ticking = asyncio.create_task(self._ticker.run(), name="ticker")
 
@@ -105,6 +116,9 @@ class ProcessingService:
         if self._ticking is not None:
             self._ticking.cancel()
             await asyncio.gather(self._ticking, return_exceptions=True)
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         waiting = [task for task in self._tasks if not task.done()]
         if waiting:
             _, late = await asyncio.wait(waiting, timeout=limits.DRAIN_MAX_S)
@@ -151,7 +165,10 @@ class ProcessingService:
                 _log.exception("deciding_failed", partition=partition)
             finally:
                 self._processors.pop(partition, None)
+                if self._watch is not None:
+                    self._watch.drop(partition)
                 self.metrics.owned(partition, False)
+                self.metrics.partitions_failed(len(self.failed))
                 if grant is not None:
                     with suppress(PortError):  # a grant that cannot be given back ends by itself
                         await self.coordinator.release(grant)
@@ -168,11 +185,14 @@ class ProcessingService:
         """
         delay_s = limits.BACKOFF_MIN_S
         interrupted_s: float | None = None
+        granted_s = self.clock.monotonic_s()
+        if self._watch is not None:
+            self._watch.take(partition)
         while not self._stopping.is_set() and not grant.lost.is_set():
             started_s = self.clock.monotonic_s()
             try:
                 await self._check_term(partition, grant)
-                await self._decide(partition, grant)
+                await self._decide(partition, grant, granted_s)
             except Unavailable as error:
                 now_s = self.clock.monotonic_s()
                 if interrupted_s is None or now_s - started_s > limits.BACKOFF_MAX_S:
@@ -210,9 +230,10 @@ class ProcessingService:
         if head is not None and head.term > grant.term:
             await self.coordinator.verify(head.term)
             raise Fenced(f"partition {partition} was taken under term {head.term}, after {grant.term}")
-        self.failed.pop(partition, None)
+        if self.failed.pop(partition, None) is not None:
+            self.metrics.partitions_failed(len(self.failed))
 
-    async def _decide(self, partition: int, grant: Grant) -> None:
+    async def _decide(self, partition: int, grant: Grant, granted_s: float) -> None:
         """Run a processor with its relay; each ends when the other does."""
         relay = Relay(partition, grant, self.ledger, self.feed, self.vault, self.clock, self.metrics)
         processor = Processor(
@@ -225,6 +246,7 @@ class ProcessingService:
             self.clock,
             self.metrics,
             self.batch_max,
+            granted_s,
         )
         self._processors[partition] = processor
         self.metrics.owned(partition, True)

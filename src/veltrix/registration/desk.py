@@ -245,7 +245,8 @@ class Desk:
             for progress in self.progress:
                 progress.tidy(now_s)
             self._meters.gauge("held_requests", self.held)
-            self._meters.gauge("undecided", sum(progress.undecided for progress in self.progress))
+            for progress in self.progress:
+                self._meters.line(progress.partition, progress.undecided, progress.oldest_s)
             self._read_back()
             self.on_sweep()
 
@@ -270,6 +271,7 @@ class Desk:
         try:
             appended = await self._log.append(progress.partition, record)
         except OutcomeUnknown:
+            self._meters.append_failed("unknown")
             path = self._links.decision_path(
                 envelope.id, progress.partition, OFFSET_UNKNOWN, envelope.fingerprint
             )
@@ -277,9 +279,11 @@ class Desk:
                 "outcome_unknown", headers=[(b"location", path.encode())], members={"location": path}
             ).retry_after(1) from None
         except Rejected as error:
+            self._meters.append_failed("rejected")
             _log.error("append_rejected", command=envelope.id, error=str(error))
             raise Problem("internal") from None
         except PortError:
+            self._meters.append_failed("unavailable")
             raise Problem("unavailable").retry_after(1) from None
         finally:
             progress.appending -= 1
@@ -287,7 +291,7 @@ class Desk:
         progress.appended(offset)
         if newcomer:
             progress.appended_of(envelope.event, offset)
-        self._meters.appended(envelope.kind, self._clock.monotonic_s() - began_s)
+        self._meters.appended(envelope.kind, self._clock.monotonic_s() - began_s, envelope.event)
         return offset
 
     def _receive(self, replies: Sequence[Reply]) -> None:

@@ -31,14 +31,25 @@ class Probes:
     async def ready(self, call: Call) -> Answer:
         """The process takes requests: it has started, has keys in reserve, does not stop, and every
         partition can be decided."""
-        checks = {
+        checks = self.checks()
+        ready = all(checks.values())
+        return json_answer(Health("ready" if ready else "not_ready", checks), 200 if ready else 503)
+
+    def checks(self) -> dict[str, bool]:
+        """What must hold for this process to be ready, and whether it does."""
+        return {
             "started": self.started,
             "not_stopping": not self.stopping,
             "keys_reserved": self._core.reserve.ready,
             "partitions_sound": not self._core.settings.halted,
         } | {name: check() for name, check in self._core.settings.ready_checks.items()}
-        ready = all(checks.values())
-        return json_answer(Health("ready" if ready else "not_ready", checks), 200 if ready else 503)
+
+    async def hot_events(self, call: Call) -> Answer:
+        """The events that are asked for most just now, as this process sees them."""
+        document = self._core.settings.hot_events
+        if document is None:
+            raise Problem("not_found")
+        return json_answer(document())
 
     async def metrics(self, call: Call) -> Answer:
         """What is counted, for Prometheus."""

@@ -12,8 +12,16 @@ class Meters(Protocol):
         """A request was answered; `route` is the path's template, so its values are few."""
         ...
 
-    def appended(self, kind: str, seconds: float) -> None:
-        """A command of this kind became durable in the log after that time."""
+    def appended(self, kind: str, seconds: float, event: str = "") -> None:
+        """A command of this kind, about this event, became durable in the log after that time."""
+        ...
+
+    def append_failed(self, why: str) -> None:
+        """A command was not appended: `unavailable` or `rejected`; or nobody knows: `unknown`."""
+        ...
+
+    def line(self, partition: int, undecided: int, oldest_s: float) -> None:
+        """So many commands of a partition are undecided as this process knows, the oldest for so long."""
         ...
 
     def waited(self, outcome: str, seconds: float) -> None:
@@ -25,7 +33,7 @@ class Meters(Protocol):
         ...
 
     def gauge(self, name: str, value: float) -> None:
-        """The present value of `held_requests`, `undecided`, `stream_clients` or `keys_reserved`."""
+        """The present value of `held_requests`, `stream_clients` or `keys_reserved`."""
         ...
 
 
@@ -35,7 +43,13 @@ class NoMeters:
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Does nothing."""
 
-    def appended(self, kind: str, seconds: float) -> None:
+    def appended(self, kind: str, seconds: float, event: str = "") -> None:
+        """Does nothing."""
+
+    def append_failed(self, why: str) -> None:
+        """Does nothing."""
+
+    def line(self, partition: int, undecided: int, oldest_s: float) -> None:
         """Does nothing."""
 
     def waited(self, outcome: str, seconds: float) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from veltrix.observability.lag import Lag
+
 _RATE_SPAN_S: Final = 0.25
 _RATE_WEIGHT: Final = 0.3
 
@@ -14,11 +16,13 @@ class Progress:
 
     __slots__ = (
         "_by_event",
+        "_lag",
         "_rate_at_s",
         "_rate_offset",
         "appending",
         "end_offset",
         "next_offset",
+        "oldest_s",
         "partition",
         "rate_per_s",
     )
@@ -29,6 +33,8 @@ class Progress:
         self.end_offset = 0
         self.appending = 0
         self.rate_per_s = 0.0
+        self.oldest_s = 0.0
+        self._lag = Lag()
         self._rate_at_s: float | None = None
         self._rate_offset = 0
         self._by_event: dict[str, deque[int]] = {}
@@ -79,7 +85,9 @@ class Progress:
         return round(ahead / self.rate_per_s, 1) if self.rate_per_s > 0 else None
 
     def tidy(self, now_s: float) -> None:
-        """Measure the rate of decisions and drop what is over; to be called now and then."""
+        """Measure the rate of decisions and how long the oldest command waits, and drop what is over; to be
+        called now and then."""
+        self.oldest_s = self._lag.seen(now_s, self.next_offset, self.end_offset)
         for event in [event for event in self._by_event if not self.undecided_of(event)]:
             del self._by_event[event]
         if self._rate_at_s is None:

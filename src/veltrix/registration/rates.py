@@ -34,6 +34,10 @@ class Rates:
         self._most = most
         self._buckets: OrderedDict[str, list[float]] = OrderedDict()
 
+    def __len__(self) -> int:
+        """How many addresses are known."""
+        return len(self._buckets)
+
     def limit(self, rate_per_s: float, burst: float) -> None:
         """From now on so much; who has more than the new burst in its bucket keeps the burst."""
         self._rate_per_s = rate_per_s

@@ -29,10 +29,10 @@ _STRONG: Final = Param(
     "`strong`: not older than anything acknowledged before.",
     {"type": "string", "enum": ["strong"]},
 )
-_CURSOR: Final = Param(
+CURSOR: Final = Param(
     "cursor", "Where the last page ended: its `next_cursor`.", {"type": "string", "maxLength": 512}
 )
-_LIMIT: Final = Param(
+LIMIT: Final = Param(
     "limit",
     "Items of a page.",
     {
@@ -67,7 +67,7 @@ def event_operations(events: Events, seats: live.Live) -> list[Operation]:
         ),
         Operation(
             "GET", "/v1/events", "listEvents", events.listed, "List your events", EVENTS,
-            scope=Scope.READ, query=(_CURSOR, _LIMIT), answers={200: Shape(EventPage, meaning="A page")},
+            scope=Scope.READ, query=(CURSOR, LIMIT), answers={200: Shape(EventPage, meaning="A page")},
             problems=("bad_cursor",),
         ),
         Operation(
@@ -209,7 +209,7 @@ def organizer_operations(
         Operation(
             "GET", "/v1/events/{event}/registrations", "listRegistrations", listing.listed,
             "List or search registrations", ORGANIZER,
-            scope=Scope.READ, query=(_STATUS, _EMAIL, _CURSOR, _LIMIT, _STRONG),
+            scope=Scope.READ, query=(_STATUS, _EMAIL, CURSOR, LIMIT, _STRONG),
             answers={200: Shape(lists.RegistrationPage, meaning="A page, by arrival")},
             problems=(*_OWN_EVENT, "bad_cursor"),
         ),
@@ -287,6 +287,10 @@ def probe_operations(probes: Probes) -> list[Operation]:
         ),
         Operation(
             "GET", "/metrics", "metrics", probes.metrics, "What is counted, for Prometheus", PROBES,
+            always=True, documented=False,
+        ),
+        Operation(
+            "GET", "/hot-events", "hotEvents", probes.hot_events, "The events asked for most", PROBES,
             always=True, documented=False,
         ),
     ]  # fmt: skip

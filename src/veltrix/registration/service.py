@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Final
 
 from starlette.types import ASGIApp
 
+from veltrix.domain import limits
 from veltrix.domain.credentials import Signer
 from veltrix.observability.logging import get_logger
 from veltrix.ports.access import Access
@@ -26,6 +27,7 @@ from veltrix.registration.decisions import Decisions
 from veltrix.registration.door import Door
 from veltrix.registration.endpoints import Gate
 from veltrix.registration.events import Events
+from veltrix.registration.facts import Facts
 from veltrix.registration.heads import Heads
 from veltrix.registration.health import Probes
 from veltrix.registration.imports import Imports
@@ -33,6 +35,7 @@ from veltrix.registration.intake import Intake
 from veltrix.registration.lists import Lists
 from veltrix.registration.live import Live
 from veltrix.registration.meters import Meters, NoMeters
+from veltrix.registration.notices import NoticeDesk
 from veltrix.registration.openapi import Description
 from veltrix.registration.pages import Pages
 from veltrix.registration.registrations import Registrations
@@ -46,6 +49,9 @@ from veltrix.registration.routes import (
     single_operations,
 )
 from veltrix.registration.settings import Settings
+from veltrix.registration.telling import Telling
+from veltrix.registration.telling_routes import notice_operations, webhook_operations
+from veltrix.registration.webhooks import Webhooks
 
 _log = get_logger("registration")
 
@@ -68,6 +74,7 @@ class RegistrationService:
         clock: Clock,
         entropy: Entropy,
         signer: Signer,
+        telling: Telling | None = None,
         settings: Settings | None = None,
         meters: Meters | None = None,
     ) -> None:
@@ -95,10 +102,30 @@ class RegistrationService:
             *probe_operations(self._probes),
             *page_operations(pages),
         ]
+        if telling is not None:
+            operations += webhook_operations(Webhooks(core, telling))
+            operations += notice_operations(NoticeDesk(core, telling), Facts(core))
         description = Description(operations, self.settings.version, self.settings.base_url)
         self.description = description.build()
         pages.describe(self.description)
         self.app: ASGIApp = App(operations, self._gate)
+
+    def readiness(self) -> dict[str, bool]:
+        """What must hold for this process to be ready, and whether it does."""
+        return self._probes.checks()
+
+    def bounded(self) -> dict[str, tuple[Callable[[], float], Callable[[], float]]]:
+        """What is bounded in this process, by name: how much of it is in use, and how much there may be."""
+        core = self.core
+        return {
+            "held_requests": (lambda: core.desk.held, lambda: core.settings.held_requests_max),
+            "undecided_commands": (
+                lambda: max(progress.undecided for progress in core.desk.progress),
+                lambda: core.settings.undecided_max,
+            ),
+            "stream_clients": (lambda: self._live.hub.count, lambda: core.settings.stream_clients_max),
+            "client_addresses": (lambda: len(self._gate.rates), lambda: limits.RATE_ADDRESSES_MAX),
+        }
 
     def reconfigure(self, settings: Settings) -> None:
         """Take over, while it runs, what can change: rates, waiting, and what may be held and undecided.

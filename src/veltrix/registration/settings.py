@@ -35,5 +35,7 @@ class Settings:
     """Partitions that an operator must repair before they are decided again, with the reason; may change."""
     ready_checks: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     """What else must hold for this process to be ready, by name."""
+    hot_events: Callable[[], Mapping[str, object]] | None = None
+    """Gives what `/hot-events` answers; without it there is no such page."""
     metrics_page: Callable[[str], tuple[bytes, str]] | None = None
     """Gives body and content type of `/metrics` for an Accept header; without it there is no such page."""

@@ -120,6 +120,11 @@ class Hub:
         """A stream has ended."""
         self._count -= 1
 
+    @property
+    def count(self) -> int:
+        """How many streams there are."""
+        return self._count
+
     async def run(self, source: Source, seen: str, receive: Receive, send: Send) -> None:
         """Tell one client what is new until it goes."""
         client = Client()

@@ -105,6 +105,16 @@ class EtcdCoordinator:
         owned here, unless they cannot reach a quorum either."""
         return time.monotonic() > self._lease.deadline_s
 
+    @property
+    def margin_s(self) -> float:
+        """For how long the lease surely lasts still; below 0 etcd has been silent past its end."""
+        return self._lease.deadline_s - time.monotonic()
+
+    @property
+    def leases_lost(self) -> int:
+        """How many leases etcd said had ended."""
+        return self._lease.lost
+
     async def acquire(self, resource: str) -> Grant:
         """Own the resource. A partition comes when it is this member's to have, anything else when it is
         free."""

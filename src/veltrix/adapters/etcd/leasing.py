@@ -44,6 +44,7 @@ class Lease:
         self._thread = threading.Thread(target=self._run, name="etcd-lease", daemon=True)
         self.number = 0
         self.deadline_s = 0.0
+        self.lost = 0
         self.error = ""
 
     def start(self) -> None:
@@ -67,6 +68,7 @@ class Lease:
                 wait_s = self._ttl_s / _RENEWALS
             except LeaseGone:
                 number, self.number, self.deadline_s = self.number, 0, 0.0
+                self.lost += 1
                 _log.warning("the lease has ended; everything that hung on it is lost")
                 self._ended(number)
                 continue

@@ -16,6 +16,14 @@ class PostgresMeters(Protocol):
         """No connection could be made to any host, or not in time."""
         ...
 
+    def called(self, writing: bool, waited_s: float, seconds: float) -> None:
+        """A call had its connection after waiting, and took so long on it, however it ended."""
+        ...
+
+    def call_failed(self, unknown: bool) -> None:
+        """A call failed for want of a server, or its commit's outcome is unknown."""
+        ...
+
 
 class Silent:
     """Tells nobody."""
@@ -24,4 +32,10 @@ class Silent:
         """Nothing."""
 
     def connection_failed(self, timed_out: bool) -> None:
+        """Nothing."""
+
+    def called(self, writing: bool, waited_s: float, seconds: float) -> None:
+        """Nothing."""
+
+    def call_failed(self, unknown: bool) -> None:
         """Nothing."""

@@ -10,6 +10,7 @@ whatever happens to its task.)
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -30,7 +31,9 @@ from veltrix.adapters.postgres.links import (
 from veltrix.adapters.postgres.meters import PostgresMeters, Silent
 from veltrix.adapters.postgres.settings import NAME_MAX_CHARS, PostgresSettings
 from veltrix.ports.errors import OutcomeUnknown, PortError, Unavailable
+from veltrix.ports.figures import PoolFigures
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 Work = Callable[[Connection], Awaitable[T]]
 
@@ -56,6 +59,9 @@ class Postgres:
         self._timeline = 0
         self._generation = 0
         self._finding = asyncio.Lock()
+        self._waiting = 0
+        self._moved = 0
+        self._last_primary: Address | None = None
         self._attempts = 0
         self._failures = 0
         self._failure = ""
@@ -76,6 +82,12 @@ class Postgres:
     def connections(self) -> tuple[int, int]:
         """(open, in use)."""
         return len(self._links), len(self._links) - len(self._idle)
+
+    @property
+    def figures(self) -> PoolFigures:
+        """The pool as it is now."""
+        opened, in_use = self.connections
+        return PoolFigures(in_use, opened - in_use, self._waiting, self._moved)
 
     async def check(self) -> None:
         """Raise `Unavailable` unless the primary answers."""
@@ -151,17 +163,27 @@ class Postgres:
             task.exception()  # nobody may be waiting any more
 
     async def _run(self, work: Work[T], *, writing: bool) -> T:
-        link = await self._acquire()
-        link.warned = ""
+        watch = Stopwatch()
+        try:
+            link = await self._acquire()
+        except Unavailable:
+            self._meters.call_failed(False)
+            raise
+        link.warned, waited_s = "", watch.seconds()
         timer = asyncio.get_running_loop().call_later(self.settings.answer_timeout_s, link.drop)
         try:
             result = await work(link.connection)
         except Exception as error:
-            raise self._failed(link, error, writing=writing) from error
+            failed = self._failed(link, error, writing=writing)
+            if isinstance(failed, Unavailable | OutcomeUnknown):
+                self._meters.call_failed(isinstance(failed, OutcomeUnknown))
+            raise failed from error
         finally:
             timer.cancel()
             self._release(link)
+            self._meters.called(writing, waited_s, watch.seconds() - waited_s)
         if writing and link.warned:
+            self._meters.call_failed(True)
             raise OutcomeUnknown(f"committed on the primary alone: {link.warned}")
         return result
 
@@ -174,11 +196,14 @@ class Postgres:
 
     async def _acquire(self) -> Link:
         """An idle connection, or a new one; raises `Unavailable`."""
+        self._waiting += 1
         try:
             async with asyncio.timeout(self.settings.answer_timeout_s):
                 await self._places.acquire()
         except TimeoutError:
             raise Unavailable(f"all {self.settings.pool_max} connections are in use") from None
+        finally:
+            self._waiting -= 1
         try:
             if self._closed:
                 raise Unavailable("the store is closed")
@@ -259,5 +284,13 @@ class Postgres:
             self._meters.connection_failed(TOO_LATE in self._failure)
             raise
         self._failures = 0
-        self._primary, self._timeline = link.address, max(self._timeline, link.timeline)
+        self._follow(link)
         return link
+
+    def _follow(self, link: Link) -> None:
+        """This is the primary now; another one than before means a failover."""
+        if self._last_primary is not None and link.timeline > self._timeline:
+            self._moved += 1
+            _log.warning("failover: the primary is %s:%d, on time line %d", *link.address, link.timeline)
+        self._last_primary = link.address
+        self._primary, self._timeline = link.address, max(self._timeline, link.timeline)

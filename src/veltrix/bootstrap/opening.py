@@ -1,0 +1,95 @@
+"""Opens the engines of one process of a cluster: each waited for, each closed at the end."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from enum import StrEnum
+from typing import Final
+
+from veltrix.adapters.etcd import EtcdClient, EtcdClusterSettings, EtcdCoordinator
+from veltrix.adapters.kafka import KafkaFeed
+from veltrix.adapters.postgres import Postgres
+from veltrix.adapters.system import SystemClock, SystemEntropy
+from veltrix.bootstrap.engines import (
+    REGISTRATION_ROLE,
+    Patience,
+    etcd_settings,
+    kafka_settings,
+    opened_etcd,
+    opened_log,
+    opened_postgres,
+)
+from veltrix.config import Config
+from veltrix.observability.metrics import Metrics
+from veltrix.ports.log import Log
+
+
+class Kind(StrEnum):
+    """The kinds of processes."""
+
+    REGISTRATION = "registration"
+    PROCESSING = "processing"
+    NOTIFICATION = "notification"
+    TICKER = "ticker"
+
+
+ROLES: Final = {
+    Kind.REGISTRATION: REGISTRATION_ROLE,
+    Kind.PROCESSING: "veltrix_processing",
+    Kind.TICKER: "veltrix_processing",
+    Kind.NOTIFICATION: "veltrix_notification",
+}
+
+
+class Opening:
+    """Opens the engines for one process; `stack` closes them, the last one first."""
+
+    def __init__(
+        self, kind: Kind, config: Config, metrics: Metrics, clock: SystemClock, stack: AsyncExitStack
+    ) -> None:
+        self.kind = kind
+        self.config = config
+        self.metrics = metrics
+        self.stack = stack
+        self.name = f"veltrix-{kind}"
+        self.clock = clock
+        self.entropy = SystemEntropy()
+        self.patience = Patience(self.clock, config.operations.start_wait_s)
+        self.settings = kafka_settings(config, self.name, metrics)
+        self._etcd: EtcdClient | None = None
+
+    async def etcd(self) -> EtcdClient:
+        self._etcd = await self.patience.get("etcd", lambda: opened_etcd(self.config, self.stack))
+        return self._etcd
+
+    def cluster_settings(self) -> EtcdClusterSettings:
+        """The settings of the whole cluster; a service that does without etcd does not wait for it here."""
+        if self._etcd is None:
+            self._etcd = EtcdClient(etcd_settings(self.config))
+            self.stack.push_async_callback(self._etcd.close)
+        return EtcdClusterSettings(self._etcd)
+
+    async def coordinator(self, etcd: EtcdClient) -> EtcdCoordinator:
+        group = self.kind.value
+        opened = await self.patience.get("etcd", lambda: EtcdCoordinator.open(etcd, group=group))
+        self.stack.push_async_callback(opened.close)
+        return opened
+
+    async def log(self, etcd: EtcdClient) -> Log:
+        return await self.patience.get(
+            "Kafka", lambda: opened_log(self.config, self.name, etcd, self.stack, metrics=self.metrics)
+        )
+
+    async def feed(self, *, listen: bool) -> KafkaFeed:
+        feed = await self.patience.get("Kafka", lambda: KafkaFeed.open(self.settings, listen=listen))
+        self.stack.push_async_callback(feed.close)
+        return feed
+
+    async def postgres(self, *, vault: bool = False) -> Postgres:
+        what = "PostgreSQL (vault)" if vault else "PostgreSQL"
+        return await self.patience.get(
+            what,
+            lambda: opened_postgres(
+                self.config, self.name, ROLES[self.kind], self.stack, vault=vault, metrics=self.metrics
+            ),
+        )
