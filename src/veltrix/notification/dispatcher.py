@@ -19,6 +19,7 @@ from veltrix.observability.logging import get_logger
 from veltrix.ports.channel import Attempt, Channel, Mail, Sent
 from veltrix.ports.errors import PortError
 from veltrix.ports.notices import Claimed, Notices, NoticeStatus, Result
+from veltrix.ports.simulated import LATE_S, buggify, sometimes
 from veltrix.ports.system import Clock, Entropy
 
 _log = get_logger("notification")
@@ -100,9 +101,9 @@ class Dispatcher:
         await self.courtesy()
         claimed_s = self.clock.monotonic_s()
         now_ms = self.clock.now_ms()
-        claimed = await self.notices.claim(
-            now_ms, min(room, limits.NOTICE_CLAIM_MAX), round(self.lease_s * 1000)
-        )
+        most = 1 if buggify("dispatcher.claim_one") else min(room, limits.NOTICE_CLAIM_MAX)
+        lease_s = LATE_S if buggify("dispatcher.short_lease") else self.lease_s
+        claimed = await self.notices.claim(now_ms, most, round(lease_s * 1000))
         await self._gauge(now_ms)
         if not claimed:
             return False
@@ -110,7 +111,7 @@ class Dispatcher:
             self._in_hand[each.notice.id] = None
             self._oldest_ms[each.notice.id] = each.notice.created_ms
         try:
-            await self._start(claimed, claimed_s + self.lease_s * _LEASE_SHARE)
+            await self._start(claimed, claimed_s + lease_s * _LEASE_SHARE)
         finally:
             for each in claimed:
                 if self._in_hand.get(each.notice.id, self) is None:  # neither sent nor ended: an error above
@@ -174,6 +175,7 @@ class Dispatcher:
         except asyncio.CancelledError:
             attempt = Attempt(Sent.UNKNOWN, "stopped while it was being sent")
         except TimeoutError:
+            sometimes("dispatcher.lease_over")
             attempt = Attempt(Sent.UNKNOWN, "the channel did not answer within the lease")
         except Exception as error:
             _log.exception("channel_failed", channel=channel.name, notice=mail.notice)

@@ -15,6 +15,7 @@ from veltrix.observability.logging import get_logger
 from veltrix.ports.errors import Fenced, PortError, Unavailable
 from veltrix.ports.notices import FanOut, Notice, Notices
 from veltrix.ports.queries import Filter, Queries
+from veltrix.ports.simulated import buggify, sometimes
 
 _log = get_logger("notification")
 
@@ -76,8 +77,9 @@ class FanOuts:
         if not facts or facts[0].seq != job.seq:
             raise Unavailable(f"fact {job.partition}/{job.seq} of a fan-out cannot be read")
         numbered = facts[0]
+        most = 2 if buggify("fanout.tiny_page") else limits.FAN_OUT_PAGE
         page = await self.queries.registrations(
-            Filter(job.event, ACTIVE), job.after_arrival, limits.FAN_OUT_PAGE
+            Filter(job.event, ACTIVE), job.after_arrival, most
         )
         made: list[Notice] = []
         for registration in page:
@@ -85,7 +87,9 @@ class FanOuts:
             if registration.decided_ms <= numbered.log_time_ms:
                 told = everyone(registration, NoticeKind(job.kind))
                 made += await self.maker.make(numbered, told, made)
-        last = len(page) < limits.FAN_OUT_PAGE
+        last = len(page) < most
+        if not last:
+            sometimes("fanout.paged")
         await self.notices.advance(job, None if last else page[-1].arrival, made)
         if made:
             self.metrics.planned(job.kind, len(made))

@@ -23,6 +23,7 @@ from veltrix.ports.errors import Fenced, PortError
 from veltrix.ports.feed import Feed, Published
 from veltrix.ports.notices import FanOut, Notice, Notices, Planned
 from veltrix.ports.queries import Queries
+from veltrix.ports.simulated import buggify, sometimes
 from veltrix.ports.system import Clock
 
 _log = get_logger("notification")
@@ -122,6 +123,7 @@ class Planner:
                     delay_s = limits.BACKOFF_MIN_S
                     await self._wait()
                 except Fenced as error:  # another process planned these facts: go on behind it
+                    sometimes("planner.fenced")
                     _log.debug("inbox_moved", error=str(error))
                     await self._back_off(delay_s)
                     delay_s = min(delay_s * 2, limits.BACKOFF_MAX_S)
@@ -161,11 +163,13 @@ class Planner:
         head = await self.queries.head(partition)
         if head is None or head.relayed_seq <= at:
             return []
-        most = min(limits.NOTICE_BATCH_MAX, head.relayed_seq - at)
+        most = 1 if buggify("planner.short_run") else min(limits.NOTICE_BATCH_MAX, head.relayed_seq - at)
         return await self.queries.facts(partition, at, most)
 
     def take(self, published: Published) -> None:
         """A hint: facts that were published."""
+        if buggify("planner.drop_hint"):
+            return
         hints = self._hints.setdefault(published.partition, deque())
         if len(hints) + len(published.facts) > limits.NOTICE_HINTS_MAX:
             hints.clear()
@@ -182,6 +186,7 @@ class Planner:
             seq = hints[0].seq
             if seq > at + len(run) + 1:
                 if not run:
+                    sometimes("planner.gap")
                     self._unread.add(partition)
                 break
             hint = hints.popleft()
@@ -205,6 +210,7 @@ class Planner:
         at = part[0].seq - 1
         person = erased(part[0].fact)
         if person is not None:
+            sometimes("planner.erased")
             # The inbox moves past an erasure only after every mail of theirs is gone: forgetting is
             # repeated after a crash.
             await self.forget(await self.notices.record(partition, at, at, Planned(erased=[person])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,6 +18,7 @@ from veltrix.ports.errors import LogBehind, Mismatch, OutcomeUnknown, Rejected, 
 from veltrix.ports.feed import Replies
 from veltrix.ports.ledger import MOVING, Head, Ledger
 from veltrix.ports.log import Log, LogRecord, Record
+from veltrix.ports.simulated import LATE_S, buggify, sometimes
 from veltrix.ports.system import Clock
 from veltrix.processing.batch import (
     Continuation,
@@ -84,9 +86,8 @@ class Processor:
             self.metrics.took_over(self.partition, self.clock.monotonic_s() - self.granted_s)
         while not self.stopping and not self.grant.lost.is_set():
             state = self._state()
-            records = await self.log.read(
-                self.partition, state.next_offset, self.batch_max, limits.READ_WAIT_S
-            )
+            most = 1 if buggify("processor.short_batch") else self.batch_max
+            records = await self.log.read(self.partition, state.next_offset, most, limits.READ_WAIT_S)
             if records:
                 await self._handle(records)
 
@@ -149,6 +150,7 @@ class Processor:
     async def _check_log(self, head: Head) -> None:
         low, high = await self.log.bounds(self.partition)
         if not low <= head.next_offset <= high:
+            sometimes("processor.log_behind")
             wrong = LogBehind if head.next_offset > high else Mismatch
             raise wrong(
                 f"partition {self.partition}: the ledger stands at offset {head.next_offset}, the log holds "
@@ -181,6 +183,7 @@ class Processor:
             raise
         except OutcomeUnknown:
             self.metrics.commit_failed(self.partition, "unknown")
+            sometimes("processor.commit_unknown")
             _log.warning("commit_unknown", partition=self.partition, offset=entries[0].record.offset)
             await self._take_over()
         except Poisoned as poisoned:
@@ -230,11 +233,13 @@ class Processor:
         decided_s = self.clock.monotonic_s()
         for continuation in outcome.continuations:
             await self._continue(continuation)
+        if buggify("processor.late_commit"):
+            await asyncio.sleep(LATE_S)
         before_s = self.clock.monotonic_s()
         await self.ledger.commit(outcome.changes)
         committed_s = self.clock.monotonic_s()
         self._follow(entries, outcome)
-        forget_touched(state, limits.EVENTS_CACHED)
+        forget_touched(state, 0 if buggify("processor.forget") else limits.EVENTS_CACHED)
         self.metrics.batch(
             self.partition,
             len(entries),
@@ -257,6 +262,7 @@ class Processor:
     async def _continue(self, continuation: Continuation) -> None:
         """Append the continuation before the commit: if that fails it finds nothing to do, but if this
         process died in between, no one else would append it."""
+        sometimes("processor.continued")
         name = f"{self.partition}/{continuation.offset}"
         envelope = Envelope(
             command_id([continuation.organizer, "continue", continuation.event, "system", name]),

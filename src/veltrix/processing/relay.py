@@ -19,6 +19,7 @@ from veltrix.ports.coordinator import Grant
 from veltrix.ports.errors import Fenced, PortError
 from veltrix.ports.feed import Feed
 from veltrix.ports.ledger import Head, Ledger
+from veltrix.ports.simulated import buggify, sometimes
 from veltrix.ports.system import Clock
 from veltrix.ports.vault import Vault
 
@@ -73,7 +74,8 @@ class Relay:
 
     def committed(self, facts: Sequence[NumberedFact], next_offset: int, appended_ms: list[int]) -> None:
         """Facts that were just committed; kept at hand up to a bound, else read from the ledger again."""
-        if len(self._buffer) + len(facts) <= limits.RELAY_BUFFER_MAX:
+        most = 0 if buggify("relay.tiny_buffer") else limits.RELAY_BUFFER_MAX
+        if len(self._buffer) + len(facts) <= most:
             self._buffer.extend(facts)
         else:
             self._buffer.clear()
@@ -158,13 +160,16 @@ class Relay:
             return facts
         if self._published_seq >= self._committed_seq:
             return []
-        return await self.ledger.facts(self.partition, self._published_seq, limits.RELAY_PAGE)
+        sometimes("relay.from_ledger")
+        page = 1 if buggify("relay.tiny_page") else limits.RELAY_PAGE
+        return await self.ledger.facts(self.partition, self._published_seq, page)
 
     async def _erase(self, numbered: NumberedFact) -> None:
         person = numbered.fact.person
         assert person is not None
         keys = await self.ledger.keys_of(numbered.fact.event, person, numbered.offset)
         await self.vault.destroy(keys)
+        sometimes("relay.erased")
         self.metrics.erased()
         _log.info("person_erased", partition=self.partition, offset=numbered.offset, keys=len(keys))
 
@@ -173,7 +178,7 @@ class Relay:
         now_s = self.clock.monotonic_s()
         if self._marked_seq == self._published_seq:
             return
-        if not force and now_s - self._marked_s < limits.RELAY_MARK_S:
+        if not force and (now_s - self._marked_s < limits.RELAY_MARK_S or buggify("relay.mark_late")):
             return
         await self.ledger.relayed(self.partition, self.grant.term, self._published_seq)
         self._marked_seq = self._published_seq

@@ -16,6 +16,7 @@ from veltrix.ports.errors import Fenced, LogBehind, Mismatch, PortError, TermsBe
 from veltrix.ports.feed import Feed, Replies
 from veltrix.ports.ledger import Ledger
 from veltrix.ports.log import Log
+from veltrix.ports.simulated import sometimes
 from veltrix.ports.system import Clock
 from veltrix.ports.vault import Vault
 from veltrix.processing.lagging import LagMetrics, LagWatch
@@ -147,6 +148,7 @@ class ProcessingService:
                 if grant is not None and not self._stopping.is_set():
                     await self._decide_while_granted(partition, grant)
             except Fenced as error:
+                sometimes("processing.fenced")
                 self.metrics.fenced(partition)
                 _log.warning("fenced", partition=partition, error=str(error))
             except TermsBehind as error:  # mended by raising the epoch, which needs no restart
@@ -200,6 +202,7 @@ class ProcessingService:
                 if now_s - interrupted_s > limits.KEEP_GRANT_S:
                     raise
                 self._processors.pop(partition, None)
+                sometimes("processing.kept_grant")
                 _log.warning("partition_interrupted", partition=partition, error=str(error))
             else:
                 return

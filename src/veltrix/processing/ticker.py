@@ -18,6 +18,7 @@ from veltrix.ports.coordinator import Coordinator, Grant
 from veltrix.ports.errors import PortError
 from veltrix.ports.ledger import Due, Ledger
 from veltrix.ports.log import Log, Record
+from veltrix.ports.simulated import buggify
 from veltrix.ports.system import Clock
 from veltrix.ports.vault import Vault
 from veltrix.wire import encode_command
@@ -68,7 +69,7 @@ class Ticker:
                 _log.warning("tick_failed", error=str(error))
             except Exception:  # a defect; holds must go on expiring where they can
                 _log.exception("ticking_failed")
-            await asyncio.sleep(self.interval_s)
+            await asyncio.sleep(limits.BACKOFF_MIN_S if buggify("ticker.early") else self.interval_s)
 
     async def tick(self) -> int:
         """One round; returns how many commands were appended."""

@@ -19,6 +19,7 @@ from veltrix.ports.errors import OutcomeUnknown, PortError, Rejected, Unavailabl
 from veltrix.ports.feed import Replies, Reply
 from veltrix.ports.log import Log, Record
 from veltrix.ports.queries import Queries
+from veltrix.ports.simulated import buggify, sometimes
 from veltrix.ports.system import Clock
 from veltrix.registration.links import OFFSET_UNKNOWN, Links
 from veltrix.registration.meters import Meters
@@ -159,6 +160,8 @@ class Desk:
         if wait_s <= 0 or self.held >= self.settings.held_requests_max:
             offset = await self._append(envelope, progress, newcomer, trace)
             return Queued(partition, offset, progress.place(offset))
+        if buggify("desk.give_up"):
+            wait_s = _TICK_S
         key = envelope.id + envelope.fingerprint
         future: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
         waiter = _Waiter(future, progress)
@@ -174,6 +177,7 @@ class Desk:
                 reply = await future if problem.code == "outcome_unknown" else None
                 if reply is None:
                     raise
+                sometimes("desk.outcome_told")
                 offset = reply.decision.offset
             waiter.offset = offset
             reply = await future
@@ -303,6 +307,8 @@ class Desk:
             moved[decision.partition] = decision.offset + 1
             if reply.own is not None:
                 self.on_fact(reply.own)
+            if buggify("desk.no_reply"):
+                continue
             found = waiters.pop(decision.command + decision.fingerprint, None)
             if found is not None:
                 for waiter in found:
@@ -326,6 +332,7 @@ class Desk:
     ) -> Settled | Queued:
         """Its id was decided before: then for the same request, or for another one under its key."""
         if decision.outcome is Outcome.KEY_REUSED:
+            sometimes("desk.key_reused")
             raise Problem("key_reused")
         try:
             original = await self.original(envelope.id, envelope.fingerprint)
@@ -354,6 +361,7 @@ class Desk:
             except PortError:
                 found = None
             if found is not None:
+                sometimes("desk.read_back")
                 self._meters.waited("read_back", 0.0)
                 found.replayed = found.decision.offset != offset
                 return found

@@ -19,6 +19,7 @@ from veltrix.domain.identifiers import EVENT, CommandIds, is_id, partition_of
 from veltrix.observability.logging import get_logger
 from veltrix.ports.errors import PortError
 from veltrix.ports.queries import Queries
+from veltrix.ports.simulated import buggify
 from veltrix.ports.vault import Vault
 from veltrix.registration.problems import Problem
 from veltrix.sealing import KeyedHashes
@@ -68,7 +69,7 @@ class Directory:
         entry = self._entries.get(event)
         if entry is not None:
             self._entries.move_to_end(event)
-            if entry.stale and event not in self._loading:
+            if (entry.stale or buggify("directory.forget")) and event not in self._loading:
                 self._refresh(event)
         return entry
 

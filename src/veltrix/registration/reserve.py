@@ -9,6 +9,7 @@ from typing import Final
 
 from veltrix.observability.logging import get_logger
 from veltrix.ports.errors import PortError
+from veltrix.ports.simulated import buggify
 from veltrix.ports.vault import Vault
 from veltrix.registration.problems import Problem
 
@@ -80,7 +81,8 @@ class KeyReserve:
         delay_s = _RETRY_MIN_S
         while len(self._keys) <= self._low:
             try:
-                self._keys.extend(await self._vault.reserve(self._block))
+                block = 3 if buggify("reserve.tiny_block") else self._block
+                self._keys.extend(await self._vault.reserve(block))
             except PortError as error:
                 _log.warning("keys_not_reserved", left=len(self._keys), error=str(error))
                 await asyncio.sleep(delay_s)
