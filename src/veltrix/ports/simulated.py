@@ -10,47 +10,47 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+LATE_S: Final = 0.3
+"""How long what is late is late, where a site delays."""
+
 SITES: Final[dict[str, str]] = {
     "processor.short_batch": "a batch of one record",
     "processor.late_commit": "a delay between deciding and committing",
-    "processor.late_reply": "facts and replies that leave after a delay",
-    "processor.forget": "a working copy that is thrown away after a batch",
-    "relay.tiny_buffer": "facts that are read from the ledger although they were at hand",
-    "relay.mark_late": "a position that is not marked",
+    "processor.forget": "a working copy that is thrown away after the batch",
+    "relay.tiny_buffer": "facts that are not kept at hand until they are published",
+    "relay.tiny_page": "facts that are read from the ledger one at a time",
+    "relay.mark_late": "a position that is not marked yet",
     "ticker.early": "a round right after another one",
     "planner.short_run": "facts that are planned one at a time",
-    "planner.drop_hint": "a hint that is not heard",
+    "planner.drop_hint": "facts whose hint is not heard",
     "dispatcher.claim_one": "one notice claimed at a time",
-    "dispatcher.short_lease": "a lease that ends while the notice is being sent",
-    "fanout.tiny_page": "a page of two registrations",
-    "desk.give_up": "a request that stops waiting for its reply at once",
+    "dispatcher.short_lease": "a claim that ends early",
+    "fanout.tiny_page": "a fan-out by pages of two",
+    "desk.give_up": "a request that hardly waits for its decision",
     "desk.no_reply": "a reply that is not heard",
     "directory.forget": "an event that is read anew",
-    "reserve.tiny_block": "keys reserved a few at a time",
+    "reserve.tiny_block": "keys that are reserved a few at a time",
 }
-"""Every site, and what is done there."""
+"""Every site, and what is difficult there."""
 
 MARKS: Final[dict[str, str]] = {
-    "processor.fenced": "an owner was fenced",
+    "processing.fenced": "an owner was fenced",
+    "processing.kept_grant": "an owner whose engines were away kept its partition and began again",
     "processor.commit_unknown": "a commit's outcome was unknown",
-    "processor.continued": "promotions went on in a continuation",
-    "processor.retaken": "a partition was taken over from another owner",
-    "processor.ledger_ahead": "the log showed less than the ledger had decided",
-    "processor.kept_grant": "an owner waited for an engine and kept its grant",
+    "processor.continued": "promotions were left to a continuation",
+    "processor.log_behind": "the log showed less than the ledger had decided",
     "relay.from_ledger": "facts were published that were not at hand any more",
     "relay.erased": "an erased person's keys were destroyed",
-    "planner.gap": "a gap in the facts was filled from the ledger",
+    "planner.gap": "facts were missing between two hints",
     "planner.fenced": "two planners met at one inbox",
-    "planner.suppressed": "an erased person's open notices were suppressed",
-    "dispatcher.unknown": "an attempt ended with an unknown outcome",
-    "dispatcher.again": "a notice was claimed again after its lease",
+    "planner.erased": "an erased person's notices were suppressed",
+    "dispatcher.lease_over": "a channel did not answer before the claim ended",
     "fanout.paged": "a fan-out took more than one page",
-    "desk.outcome_unknown": "an append's outcome was unknown, and the reply told it",
+    "desk.outcome_told": "an append's outcome was unknown, and the reply told it",
+    "desk.key_reused": "a key came with another body",
     "desk.read_back": "a decision was read from the ledger because its reply was missing",
-    "desk.queued": "a request was answered that it waits in line",
-    "desk.key_reused": "a key was used again for another body",
 }
-"""Every mark, and what has happened where it is."""
+"""Every mark, and what has happened where it stands."""
 
 _buggify: Callable[[str], bool] | None = None
 _sometimes: Callable[[str], None] | None = None
