@@ -68,6 +68,7 @@ def rehearse(  # noqa: PLR0913 - an argument an option
     from veltrix.load.command import run_on_fast_loop
 
     with told():
+        _check_names(fault or [])
         it, fresh = _cluster(directory.resolve(), profile, hosts, processing)
         kept = it.directory / "rehearsed.jsonl"
         results = rehearse_report.recall(kept) if more else []
@@ -164,14 +165,20 @@ def _cluster(directory: Path, profile: ProfileName, hosts: int, processing: int)
     return it, not runs
 
 
+def _check_names(names: Sequence[str]) -> None:
+    """Refuse what is misspelt before minutes go into starting a cluster for it."""
+    from veltrix.cluster.rehearse_faults import BY_NAME
+
+    for name in names:
+        if name not in BY_NAME:
+            raise typer.BadParameter(f"there is no fault {name}; there are {', '.join(BY_NAME)}")
+
+
 def _chosen(names: Sequence[str], it: LocalCluster) -> list[Fault]:
     """The faults of these names, or all that this cluster can be rehearsed for."""
     from veltrix.cluster.plan import Profile
     from veltrix.cluster.rehearse_faults import BY_NAME, FAULTS
 
-    for name in names:
-        if name not in BY_NAME:
-            raise typer.BadParameter(f"there is no fault {name}; there are {', '.join(BY_NAME)}")
     wanted = [BY_NAME[name] for name in names] or list(FAULTS)
     able = [
         fault
