@@ -127,6 +127,10 @@ def _numbers_of(command: type[Command]) -> Callable[[Any], tuple[int | None, ...
 _KINDS_WRITTEN: Final = {kind.encode(): kind for kind in KINDS}
 _numbers = {kind: _numbers_of(command) for kind, command in KINDS.items()}
 _CANONICAL_HEAD: Final = f'{{"v":{COMMAND_VERSION},"kind":"'.encode()
+# Fields that specifications and events got later. They stand at the end and are left out where they are not
+# set: what was written before is written as it was, and a replay still comes to the same bytes. No text can
+# hold these bytes, because a quotation mark inside of one is escaped.
+_LATER: Final = ((b',"reminders":null}', b"}"), (b',"reminded_ms":null}', b"}"))
 _is_command_id = re.compile(COMMAND + "[0-9a-f]{32}").fullmatch
 _has_nul = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000").search
 _fact_decoder = msgspec.json.Decoder(_CloudEvent)
@@ -136,7 +140,7 @@ _spec_decoder = msgspec.json.Decoder(EventSpec)
 def encode_command(envelope: Envelope) -> bytes:
     """A command as bytes for the log."""
     body = envelope.body
-    return _encoder.encode(
+    written = _encoder.encode(
         _CommandOut(
             COMMAND_VERSION,
             KIND_OF[type(body)],
@@ -150,6 +154,7 @@ def encode_command(envelope: Envelope) -> bytes:
             body,
         )
     )
+    return _as_before(written) if isinstance(body, CreateEvent | ChangeEvent) else written
 
 
 def decode_command(value: bytes) -> Envelope:
@@ -230,7 +235,7 @@ def encode_fact(numbered: NumberedFact) -> bytes:
     """A fact as a CloudEvent (structured mode, JSON)."""
     fact = numbered.fact
     registration = fact.registration
-    return _encoder.encode(
+    written = _encoder.encode(
         _CloudEvent(
             specversion="1.0",
             id=f"{numbered.partition}-{numbered.seq}",
@@ -258,6 +263,7 @@ def encode_fact(numbered: NumberedFact) -> bytes:
             ),
         )
     )
+    return written if fact.event_after is None else _as_before(written)
 
 
 def decode_fact(value: bytes) -> NumberedFact:
@@ -308,7 +314,13 @@ def _instant(text: str) -> int:
 
 def encode_spec(spec: EventSpec) -> bytes:
     """A specification as canonical JSON."""
-    return _encoder.encode(spec)
+    return _as_before(_encoder.encode(spec))
+
+
+def _as_before(written: bytes) -> bytes:
+    for unset, nothing in _LATER:
+        written = written.replace(unset, nothing)
+    return written
 
 
 def decode_spec(value: bytes | str) -> EventSpec:

@@ -18,7 +18,8 @@ from tests.conformance.batches import LOG, TERM, in_batches, rows
 from tests.domain.asking import Asker, any_intent, any_spec
 from tests.domain.room import Room
 from veltrix.domain import limits
-from veltrix.domain.commands import CreateEvent, Envelope, OpenEvent
+from veltrix.domain.commands import Actor, AdoptRules, CreateEvent, Envelope, OpenEvent
+from veltrix.domain.decider import NEWEST_RULES
 from veltrix.domain.registration import RegistrationStatus
 from veltrix.domain.state import Needs, PartitionState, collect_needs
 from veltrix.ports.log import LogRecord
@@ -33,6 +34,7 @@ def played(random: Random, length: int) -> Room:
     """A room after two events were published and so much was asked."""
     room = Room()
     asker = Asker(room, [])
+    room.ask(AdoptRules(NEWEST_RULES), actor=Actor.SYSTEM)
     for slug in ("first", "second"):
         judgement = room.judge(room.envelope(CreateEvent(any_spec(random, slug), "key_hash")))
         assert judgement.decision.refusal is None, judgement.decision.detail

@@ -13,7 +13,9 @@ from tests.conformance.batches import LOG, TERM, Desk, by_hand, desk, rows
 from tests.domain.room import category, event_spec, sealed, with_capacity
 from veltrix.domain.commands import (
     Actor,
+    AdoptRules,
     Cancel,
+    CancelEvent,
     ChangeAnswers,
     ChangeEvent,
     CheckIn,
@@ -22,9 +24,12 @@ from veltrix.domain.commands import (
     ErasePerson,
     ExtendHold,
     OpenEvent,
+    Remind,
     Transfer,
 )
+from veltrix.domain.decider import REMINDING_RULES
 from veltrix.domain.event import Holds, PoolSpec, Waitlist
+from veltrix.domain.facts import FactKind
 from veltrix.domain.identifiers import first_offset, split_arrival
 from veltrix.domain.outcomes import Decision, Outcome
 from veltrix.domain.registration import RegistrationStatus
@@ -480,6 +485,41 @@ async def test_events_are_due_once_they_ended(ledger: Subject[WholeLedger]):
     assert await ledger.it.due(0, ends_ms + 1, 10) == [
         Due("org_1", event, "", 0, ends_ms) for event in sorted((opened, closed))
     ]
+
+
+async def test_reminders_are_due_until_the_event_begins(ledger: Subject[WholeLedger]):
+    """An open or closed event's next reminder, from its time until the start, as long as it was not sent; one
+    that another start or other hours move is due at another time. Whoever sends none need not be told."""
+    at = await desk(ledger.it)
+    await at.decide(at.ask(AdoptRules(REMINDING_RULES)))
+    event = await at.create(event_spec(slug="a", reminders=(48, 1)))
+    await at.create(event_spec(slug="b", reminders=()))
+    await at.decide(at.ask(CreateEvent(event_spec(slug="c"), "key_hash")))
+    off = await at.create(event_spec(slug="d"))
+    await at.decide(at.ask(CancelEvent(), off))
+    starts_ms = event_spec().starts_ms()
+    two_days_ms, hour_ms = starts_ms - 48 * 3_600_000, starts_ms - 3_600_000
+    due = [Due("org_1", event, "", 0, two_days_ms, True)]
+    assert await ledger.it.due(0, two_days_ms, 10) == []
+    assert await ledger.it.due(0, two_days_ms + 1, 10) == due
+    assert await ledger.it.due(0, starts_ms - 1, 10) == due
+    assert await ledger.it.due(0, starts_ms - 1, 10, reminders=False) == []
+    assert await ledger.it.due(0, starts_ms, 10) == []
+    assert await ledger.it.due(1, two_days_ms + 1, 10) == []
+    at.now_ms = two_days_ms + 5
+    changes = await at.decide(at.ask(Remind(), event))
+    assert [each.fact.kind for each in changes.facts] == [FactKind.EVENT_REMINDED]
+    view = await ledger.it.event(event)
+    assert view is not None and view.event.reminded_ms == two_days_ms + 5
+    assert await ledger.it.due(0, hour_ms, 10) == []
+    assert await ledger.it.due(0, hour_ms + 1, 10) == [Due("org_1", event, "", 0, hour_ms, True)]
+    later = event_spec(slug="a", starts_local="2027-05-01T12:00", reminders=(1,))
+    await at.decide(at.ask(ChangeEvent(later, view.event.version), event))
+    assert await ledger.it.due(0, hour_ms + 1, 10) == []
+    hours_ms = hour_ms + 2 * 3_600_000
+    assert await ledger.it.due(0, hours_ms + 1, 10) == [Due("org_1", event, "", 0, hours_ms, True)]
+    state = (await ledger.it.load(0, Needs(events={event}))).events[event]
+    assert state is not None and state.event.reminded_ms == two_days_ms + 5
 
 
 async def test_keys_of_finds_every_box_that_was_ever_theirs(ledger: Subject[WholeLedger]):

@@ -34,6 +34,7 @@ from veltrix.adapters.sqlite.writer import Writer
 from veltrix.domain import limits
 from veltrix.domain.commands import CreateEvent
 from veltrix.ports.errors import Mismatch, OutcomeUnknown, PortError, Rejected, Unavailable
+from veltrix.ports.ledger import Due
 from veltrix.ports.log import Record
 
 STORES: list[Any] = [SqliteLog, SqliteLedger, SqliteNotices, SqliteVault, SqliteAccess, SqliteCoordinator]
@@ -412,6 +413,31 @@ async def test_another_process_may_read_along(tmp_path: Path, log: SqliteLog, le
     finally:
         await reader.close()
         await copy.close()
+
+
+async def test_a_ledger_of_an_older_program_is_read_and_gets_what_it_lacks(tmp_path: Path):
+    """Without the columns that came later it can be audited as it is; opened for writing it gets them, and
+    the events that are yet to come are found when they are to be reminded of."""
+    path = tmp_path / "ledger.db"
+    ledger = await SqliteLedger.open(path)
+    at = await desk(ledger)
+    event = await at.create(event_spec())
+    before = await rows(ledger)
+    await ledger.close()
+    with sqlite3.connect(path) as older:
+        older.execute("DROP INDEX events_by_reminder")
+        for column in ("starts_ms", "remind_ms", "reminded_ms"):
+            older.execute(f"ALTER TABLE events DROP COLUMN {column}")
+    older.close()
+    reading = await SqliteLedger.open(path, read_only=True)
+    assert await rows(reading) == before
+    await reading.close()
+    remind_ms = event_spec().starts_ms() - 24 * 3_600_000
+    for _ in range(2):
+        ledger = await SqliteLedger.open(path)
+        assert await rows(ledger) == before
+        assert await ledger.due(0, remind_ms + 1, 10) == [Due("org_1", event, "", 0, remind_ms, True)]
+        await ledger.close()
 
 
 async def test_a_store_for_reading_only_must_exist(tmp_path: Path):

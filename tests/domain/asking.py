@@ -36,6 +36,7 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
 POOLS = ("main", "kitchen", "lounge")
 CODES = (AccessCode("code-1", "one", uses=2), AccessCode("code-2", "two", categories=("std", "veg")))
 ENDS_S = 9_187_200  # from the rooms' first instant to the end of their events
+SOON_S = 9_072_000  # to the day before their events begin
 PEOPLE = 12
 
 
@@ -131,6 +132,8 @@ WEIGHTS = {
     "wait": 8,
     "call_off": 0.15,
     "end": 0.5,
+    "remind": 1,
+    "wait_until_soon": 0.2,
     "wait_long": 0.1,
 }
 
@@ -152,6 +155,8 @@ def of_kind(name: str, random: Random) -> Intent:
         return Intent(name, {"event": event, **ORGANIZING[name](random)})
     if name == "wait_long":
         return Intent("wait", {"seconds": ENDS_S})
+    if name == "wait_until_soon":
+        return Intent("wait", {"seconds": random.choice([SOON_S, 3_600])})
     return Intent(name, TOUCHING[name](random))
 
 
@@ -190,6 +195,7 @@ TURNS: dict[str, Command] = {
     "close": ask.CloseEvent(),
     "end": ask.EndEvent(),
     "call_off": ask.CancelEvent(),
+    "remind": ask.Remind(),
 }
 ORGANIZING: dict[str, Callable[[Random], dict[str, Any]]] = {
     "erase": lambda random: {"who": random.randrange(PEOPLE)},
@@ -207,6 +213,8 @@ ORGANIZING: dict[str, Callable[[Random], dict[str, Any]]] = {
                 {"access_codes": random.choice([(), CODES])},
                 {"one_per_email": random.random() < 0.5},
                 {"seats_per_person": random.choice([None, random.randint(1, 6)])},
+                {"reminders": random.choice([None, (), (1,), (26, 24), (2, 23, 25)])},
+                {"starts_local": random.choice(["2027-05-01T10:00", "2027-05-01T11:30"])},
             ]
         )
     },

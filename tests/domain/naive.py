@@ -79,6 +79,7 @@ class Happening:
     status: EventStatus = EventStatus.DRAFT
     version: int = 1
     claims: list[Claim] = field(default_factory=list)
+    reminded: int = 0
 
     def draws(self, categories: list[str]) -> Counter[str]:
         """Seats that these categories take of each pool."""
@@ -265,6 +266,7 @@ class Naive:
             ask.CloseEvent: self._close,
             ask.CancelEvent: self._call_off,
             ask.EndEvent: self._end,
+            ask.Remind: self._remind,
             ask.Register: self._register,
             ask.ConfirmHold: self._confirm,
             ask.ExtendHold: self._extend,
@@ -324,6 +326,18 @@ class Naive:
         if self.now < event.ends_ms():
             reasons.add(Refusal.NOT_ENDED_YET)
         return reasons or self._turn(event, EventStatus.ENDED, FactKind.EVENT_ENDED)
+
+    def _remind(self, event: Happening, *_: Any) -> Own:
+        if event.status not in (EventStatus.OPEN, EventStatus.CLOSED):
+            return []
+        hours = (24,) if event.spec.reminders is None else event.spec.reminders
+        starts = event.spec.starts_ms()
+        due = [each for each in hours if event.reminded < starts - each * 3_600_000 <= self.now]
+        if not due or self.now >= starts:
+            return []
+        event.reminded = self.now
+        event.version += 1
+        return [Said(FactKind.EVENT_REMINDED, event.id)]
 
     # -- registering -----------------------------------------------------------------------------
 

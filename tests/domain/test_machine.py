@@ -16,7 +16,7 @@ from tests.domain.naive import Claim, Happening, Naive
 from tests.domain.room import Room
 from veltrix.domain import limits
 from veltrix.domain.commands import CreateEvent, Envelope, OpenEvent
-from veltrix.domain.decider import Judgement
+from veltrix.domain.decider import NEWEST_RULES, Judgement
 from veltrix.domain.facts import Fact, FactKind
 from veltrix.domain.outcomes import Outcome
 from veltrix.domain.registration import ACTIVE, Registration
@@ -38,7 +38,7 @@ class Evenings(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.room = Room()
+        self.room = Room(PartitionState(0, rules_version=NEWEST_RULES))
         self.model = Naive(self.promotions_max)
         self.asker = Asker(self.room, [])
         self.replica = PartitionState(0)

@@ -8,7 +8,8 @@ what came of it. `pytest --regenerate` writes what comes of it now.
     confirm|release|cancel|extend|expire ann    `seat=2` for one seat, `s=60` for seconds, `hold=1`
     move ann seat=1 to=vip                      transfer ann to=bob; check-in ann seat=1; undo ann seat=1
     set main=5 waitlist=skip:3 holds=none       a change of the event
-    open|close|call-off|end|continue            wait 90
+    open|close|call-off|end|continue            wait 90; wait day=105
+    remind                                      adopt 2, the rules version
     again                                       the last command, once more; `again body=other`
 """
 
@@ -23,7 +24,7 @@ from veltrix.domain import commands as ask
 from veltrix.domain.commands import Actor, Command
 from veltrix.domain.decider import Judgement
 from veltrix.domain.event import AccessCode, EventSpec, Holds, PoolSpec, Waitlist, WaitlistMode
-from veltrix.domain.facts import Fact
+from veltrix.domain.facts import Fact, FactKind
 from veltrix.domain.outcomes import Outcome
 from veltrix.domain.registration import Registration
 
@@ -60,7 +61,7 @@ class Stage:
         settings: dict[str, Any] = dict(word.split("=", 1) for word in words if "=" in word)
         settings |= {word: "yes" for word in words if word in SWITCHES}
         if verb == "wait":
-            self.room.later(float(plain[0]))
+            self.room.later(float(plain[0]) if plain else float(settings["day"]) * 86_400)
             return [f"it is {self._clock(self.room.now_ms)}"]
         if verb == "event":
             self.event = self.room.create(_changed(event_spec(pools=(), categories=()), settings))
@@ -90,9 +91,11 @@ class Stage:
 
     def _ask(self, verb: str, plain: list[str], settings: dict[str, Any]) -> Judgement:
         name = plain[0] if plain else ""
-        system = verb in ("expire", "continue", "end")
+        system = verb in ("expire", "continue", "end", "remind", "adopt")
         by = Actor.SYSTEM if system else Actor(settings.get("by", "registrant" if name else "organizer"))
         found = self.room.registration(self.registrations[name]) if name in self.registrations else None
+        if verb == "adopt":
+            return self.room.ask(ask.AdoptRules(int(name)), actor=by)
         body = self._body(verb, name, found, settings)
         holder = None
         if (
@@ -110,6 +113,7 @@ class Stage:
             "call-off": ask.CancelEvent(),
             "end": ask.EndEvent(),
             "continue": ask.ContinuePromotions(),
+            "remind": ask.Remind(),
         }
         if verb in turns:
             return turns[verb]
@@ -157,6 +161,11 @@ class Stage:
             line += f" {self._of(fact.registration)}"
         if fact.event_after is not None:
             line += f" {fact.event_after.status}, version {fact.event_after.version}"
+        if fact.kind is FactKind.EVENT_REMINDED and fact.event_after is not None:
+            ahead_ms = fact.event_after.spec.starts_ms() - self.room.now_ms
+            line += f", {ahead_ms / 3_600_000:.10g} hours before it begins"
+        if fact.rules_version is not None:
+            line += f" {fact.rules_version}"
         if fact.previous is not None:
             line += f"; from {fact.previous.person} to {fact.person}"
         elif fact.person is not None:
@@ -222,6 +231,10 @@ def _changed(spec: EventSpec, settings: dict[str, str]) -> EventSpec:
             changes["access_codes"] = tuple(AccessCode(code, uses=int(uses)) for code, _, uses in codes)
         elif key == "one_per_email":
             changes[key] = value == "yes"
+        elif key in ("starts", "ends"):
+            changes[f"{key}_local"] = value
+        elif key == "reminders":
+            changes[key] = tuple(int(each) for each in value.split(",") if each)
         elif key in ("seats_per_person", "seats_per_registration"):
             changes[key] = int(value)
         elif value.isdecimal():

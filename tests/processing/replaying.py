@@ -10,7 +10,8 @@ from tests.domain.asking import Asker, any_intent, any_spec
 from tests.domain.room import NOW_MS, Room
 from veltrix.adapters.memory import MemoryLedger
 from veltrix.domain import limits
-from veltrix.domain.commands import CreateEvent, Envelope, OpenEvent
+from veltrix.domain.commands import Actor, AdoptRules, CreateEvent, Envelope, OpenEvent
+from veltrix.domain.decider import NEWEST_RULES
 from veltrix.domain.state import PartitionState
 from veltrix.ports.ledger import Term
 from veltrix.ports.log import LogIdentity, LogRecord
@@ -46,6 +47,9 @@ def any_log(random: Random, length: int) -> list[LogRecord]:
     room = Room()
     values: list[tuple[bytes | Envelope, int]] = []
     asker = Asker(room, [])
+    if random.random() < 0.5:
+        room.ask(AdoptRules(NEWEST_RULES), actor=Actor.SYSTEM)
+        values.append(room.log[-1])
     for slug in ("first", "second"):
         created = room.judge(room.envelope(CreateEvent(any_spec(random, slug), "key_hash")))
         asker.events.append(created.decision.event)

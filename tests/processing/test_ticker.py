@@ -12,6 +12,7 @@ from tests.domain.room import Room, event_spec
 from tests.processing.bench import Bench
 from veltrix.domain import commands as ask
 from veltrix.domain import limits
+from veltrix.domain.decider import REMINDING_RULES
 from veltrix.domain.event import EventStatus, Holds, Waitlist
 from veltrix.domain.registration import RegistrationStatus
 from veltrix.ports.errors import Unavailable
@@ -38,6 +39,13 @@ async def status(bench: Bench, registration: str) -> RegistrationStatus:
     found = await bench.ledger.registration(registration)
     assert found is not None
     return found.status
+
+
+async def status_of_event(bench: Bench, event: str) -> EventStatus:
+    """How an event stands in the ledger."""
+    view = await bench.ledger.event(event)
+    assert view is not None
+    return view.event.status
 
 
 async def test_a_hold_expires_when_its_time_is_over():
@@ -67,6 +75,48 @@ async def test_an_event_ends_when_it_is_over():
     assert view is not None
     assert view.event.status is EventStatus.ENDED
     assert await bench.ticker().tick() == 0
+
+
+async def test_people_are_reminded_when_it_is_time():
+    """Rules that know reminders are adopted with the first that is due; then it comes once, and the next one
+    under the same rules at once."""
+    bench = Bench()
+    event = bench.room.create(event_spec(reminders=(24, 1)))
+    await decide(bench, await bench.append_asked())
+    starts_ms = event_spec().starts_ms()
+    bench.clock.ms = starts_ms - 24 * 3_600_000
+    assert await bench.ticker().tick() == 0, "the time must have passed"
+    bench.clock.ms += 1
+    for kind, offset in (("adopt_rules", 2), ("remind", 3)):
+        assert await bench.ticker().tick() == 1
+        [asked] = await bench.log.read(0, offset, 10, 0)
+        assert decode_command(asked.value).kind == kind
+        await decide(bench, offset)
+    assert await bench.ticker().tick() == 0
+    bench.clock.ms = starts_ms - 3_600_000 + 1
+    assert await bench.ticker().tick() == 1
+    await decide(bench, 4)
+    reminded = [each for each in await bench.ledger.facts(0, 0, 10) if each.fact.kind == "event.reminded"]
+    assert [each.log_time_ms for each in reminded] == [starts_ms - 24 * 3_600_000 + 1, bench.clock.ms]
+    bench.clock.ms = starts_ms
+    assert await bench.ticker().tick() == 0
+    assert await status_of_event(bench, event) is EventStatus.OPEN
+
+
+async def test_rules_are_not_adopted_before_every_process_knows_them():
+    """As long as an operator holds the partitions back nobody is reminded, and all else goes on."""
+    bench = Bench()
+    bench.room.create(event_spec())
+    await decide(bench, await bench.append_asked())
+    ticker = bench.ticker()
+    ticker.rules_version = REMINDING_RULES - 1
+    bench.clock.ms = event_spec().starts_ms() - 1
+    assert await ticker.tick() == 0
+    bench.clock.ms += ENDS_S * 1000
+    assert await ticker.tick() == 1
+    ticker.rules_version = REMINDING_RULES
+    bench.clock.ms = event_spec().starts_ms() - 1
+    assert await ticker.tick() == 1
 
 
 async def test_it_does_not_tick_while_the_partition_lags(monkeypatch: pytest.MonkeyPatch):
@@ -116,7 +166,7 @@ async def test_due_work_of_one_round_is_appended_together(monkeypatch: pytest.Mo
     await held(bench)
     dues = [Due("org_1", "evt_1", f"reg_{n}", 1, 1) for n in range(5)]
 
-    async def due(*_: object) -> list[Due]:
+    async def due(*_: object, **__: object) -> list[Due]:
         return dues
 
     monkeypatch.setattr(bench.ledger, "due", due)
@@ -141,10 +191,10 @@ async def test_it_goes_on_after_errors(monkeypatch: pytest.MonkeyPatch):
     errors: list[Exception] = [Unavailable("no primary"), ZeroDivisionError("a defect")]
     honest = bench.ledger.due
 
-    async def due(partition: int, before_ms: int, limit: int) -> list[Due]:
+    async def due(partition: int, before_ms: int, limit: int, *, reminders: bool = True) -> list[Due]:
         if errors:
             raise errors.pop(0)
-        return await honest(partition, before_ms, limit)
+        return await honest(partition, before_ms, limit, reminders=reminders)
 
     monkeypatch.setattr(bench.ledger, "due", due)
     ticker = bench.ticker()

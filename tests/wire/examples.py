@@ -102,9 +102,10 @@ BODIES: dict[str, Command] = {
     "erase_person": ask.ErasePerson(ANN),
     "continue_promotions": ask.ContinuePromotions(),
     "adopt_rules": ask.AdoptRules(1),
+    "remind": ask.Remind(),
 }
 BY_REGISTRANT = {"register", "cancel", "move", "transfer", "change_answers", "confirm_hold", "release_hold"}
-BY_SYSTEM = {"end_event", "expire_hold", "continue_promotions", "adopt_rules"}
+BY_SYSTEM = {"end_event", "expire_hold", "continue_promotions", "adopt_rules", "remind"}
 WITHOUT_EVENT = {"create_event", "adopt_rules"}
 
 
@@ -145,6 +146,7 @@ EVENT_STATUSES = {
     FactKind.EVENT_CLOSED: EventStatus.CLOSED,
     FactKind.EVENT_CANCELLED: EventStatus.CANCELLED,
     FactKind.EVENT_ENDED: EventStatus.ENDED,
+    FactKind.EVENT_REMINDED: EventStatus.OPEN,
 }
 
 
@@ -181,7 +183,11 @@ def event_after(kind: FactKind) -> Event:
     """An event as it stands after a fact of this kind."""
     status = EVENT_STATUSES.get(kind, EventStatus.DRAFT)
     version = 1 if kind is FactKind.EVENT_CREATED else 4
-    return Event(EVENT, ORGANIZER, SPEC, "key_" + "0b" * 16, MS, MS, status, version)
+    reminded = kind is FactKind.EVENT_REMINDED
+    spec = replace(SPEC, reminders=(168, 24)) if reminded else SPEC
+    return Event(
+        EVENT, ORGANIZER, spec, "key_" + "0b" * 16, MS, MS, status, version, MS if reminded else None
+    )
 
 
 def fact(kind: FactKind) -> Fact:

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from tests.domain.asking import Asker, any_intent, any_spec
 from tests.domain.room import Room
 from veltrix.domain.commands import KINDS, CreateEvent, Envelope, OpenEvent
+from veltrix.domain.decider import NEWEST_RULES
 from veltrix.domain.event import EventSpec, Text
 from veltrix.domain.facts import Fact, FactKind, NumberedFact
 from veltrix.domain.identifiers import command_id
+from veltrix.domain.state import PartitionState
 from veltrix.wire import (
     NUMBER_MAX,
     decode_command,
@@ -110,7 +112,7 @@ def _fields(spec: EventSpec) -> dict[str, Any]:
 @given(st.randoms(use_true_random=True))
 def test_what_is_decided_comes_back(random: Random):
     """Commands and facts of a random evening read back as themselves."""
-    room = Room()
+    room = Room(PartitionState(0, rules_version=NEWEST_RULES))
     created = room.judge(room.envelope(CreateEvent(any_spec(random, "conf"), "key_hash")))
     asker = Asker(room, [created.decision.event])
     judgements = [created, room.ask(OpenEvent(), created.decision.event)]

@@ -25,6 +25,7 @@ from veltrix.config.kinds import (
     Url,
 )
 from veltrix.domain import limits
+from veltrix.domain.decider import NEWEST_RULES
 
 ENVIRONMENT_PREFIX: Final = "VELTRIX_"
 FILE_VARIABLE: Final = "VELTRIX_CONFIG"
@@ -129,6 +130,12 @@ class Processing:
     )
     tick_interval_s: float = setting(
         Duration(0.05, 60.0), limits.TICK_INTERVAL_S, "How often due work (holds that expire) is looked for."
+    )
+    rules_version: int = setting(
+        Integer(1, NEWEST_RULES),
+        NEWEST_RULES,
+        "Newest rules version that partitions are brought under. Keep the former one while a rolling upgrade "
+        "lasts: a process that does not know a partition's version stops deciding it.",
     )
 
 

@@ -25,6 +25,7 @@ CHANGEABLE: Final = (
     "log.undecided_max",
     "processing.batch_max",
     "processing.tick_interval",
+    "processing.rules_version",
     "imports.in_flight",
     "logging.level",
 )

@@ -57,6 +57,11 @@ class EndEvent:
     """Mark the event as over; refused while log time is before its end."""
 
 
+@dataclass(frozen=True, slots=True)
+class Remind:
+    """Remind everyone who comes; without effect unless a reminder is due and the event is yet to begin."""
+
+
 @dataclass(slots=True)
 class Register:
     """Claim one seat for each of `categories`, all or nothing."""
@@ -174,6 +179,7 @@ Command = (
     | CloseEvent
     | CancelEvent
     | EndEvent
+    | Remind
     | Register
     | ConfirmHold
     | ExtendHold
@@ -210,6 +216,7 @@ KINDS: dict[str, type[Command]] = {
     "erase_person": ErasePerson,
     "continue_promotions": ContinuePromotions,
     "adopt_rules": AdoptRules,
+    "remind": Remind,
 }
 KIND_OF: dict[type[Command], str] = {command: kind for kind, command in KINDS.items()}
 

@@ -20,6 +20,7 @@ from veltrix.domain.commands import (
     ContinuePromotions,
     CreateEvent,
     Envelope,
+    Remind,
 )
 from veltrix.domain.facts import Fact, FactKind
 from veltrix.domain.identifiers import arrival_number
@@ -45,8 +46,17 @@ class Judgement:
 
 Step = Callable[[Context, Command], Decided]
 
-RULES: dict[int, dict[type[Command], Step]] = {1: {**events.STEPS, **registrations.STEPS}}
+RULES: dict[int, dict[type[Command], Step]] = {
+    1: {**events.STEPS, **registrations.STEPS},
+    2: {**events.STEPS_2, **registrations.STEPS},
+}
 """Every rules version within the audit's horizon. A new one is added beside the old, never in its place."""
+
+NEWEST_RULES = max(RULES)
+"""The newest rules version that this process knows."""
+
+REMINDING_RULES = min(version for version, steps in RULES.items() if Remind in steps)
+"""The rules version from which on people are reminded."""
 
 FREEING = frozenset(
     {
@@ -78,6 +88,10 @@ def judge(state: PartitionState, envelope: Envelope, offset: int, append_ms: int
     Everything that `collect_needs` names for the command must be loaded. Raises `RulesUnknown` for rules
     that this code does not have; any other exception is a defect, and its record is quarantined.
     """
+    rules = RULES.get(state.rules_version)
+    if rules is not None and type(envelope.body) not in rules and not isinstance(envelope.body, AdoptRules):
+        # Whoever made these rules could not read it, and refused it as the record of another version.
+        return refuse_record(state, offset, Refusal.UNKNOWN_VERSION, f"kind {envelope.kind!r} is unknown")
     now_ms = log_time(state.log_time_ms, append_ms, envelope.stamp_ms)
     before = state.decided.get(envelope.id)
     if before is not None:
@@ -85,7 +99,7 @@ def judge(state: PartitionState, envelope: Envelope, offset: int, append_ms: int
         _advance(state, offset, now_ms)
         return Judgement(decision, [])
     rules_version = state.rules_version
-    if rules_version not in RULES:
+    if rules is None:
         raise RulesUnknown(f"partition {state.partition} is under rules version {rules_version}")
     event = state.events.get(envelope.event)
     if event is not None and event.event.organizer != envelope.organizer:

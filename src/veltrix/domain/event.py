@@ -11,6 +11,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from veltrix.domain import limits
+
+_HOUR_MS = 3_600_000
+
 
 class EventStatus(StrEnum):
     """draft → open → closed → ended; cancelled from any of the first three. Closed may open again."""
@@ -150,7 +154,10 @@ class AccessCode:
 
 @dataclass(frozen=True, slots=True)
 class EventSpec:
-    """All that the organizer sets. Local times are ISO 8601 without offset, read in `time_zone`."""
+    """All that the organizer sets. Local times are ISO 8601 without offset, read in `time_zone`.
+
+    `reminders` says how many hours before the start people are reminded; None: as usual, once a day before.
+    """
 
     slug: str
     title: Text
@@ -169,6 +176,7 @@ class EventSpec:
     holds: Holds | None = None
     form: Form = field(default_factory=Form)
     access_codes: tuple[AccessCode, ...] = ()
+    reminders: tuple[int, ...] | None = None
 
     @property
     def limits_people(self) -> bool:
@@ -190,6 +198,12 @@ class EventSpec:
         """The end as an instant, ms since the epoch."""
         return instant_ms(self.ends_local, self.time_zone)
 
+    def reminders_ms(self) -> list[int]:
+        """When people are reminded, in order, ms since the epoch."""
+        hours = limits.REMINDERS_DEFAULT_H if self.reminders is None else self.reminders
+        starts_ms = self.starts_ms()
+        return sorted(starts_ms - each * _HOUR_MS for each in hours)
+
 
 def instant_ms(local: str, zone: str) -> int:
     """A local time in an IANA zone as ms since the epoch; of an ambiguous hour, the first (PEP 495)."""
@@ -202,6 +216,7 @@ class Event:
     """A published (or drafted) event as the log has made it; `version` counts its changes, from 1.
 
     `hash_key` names the vault's key for keyed hashes (e-mail, access code, fingerprint) of this event.
+    Whatever reminder was due by `reminded_ms` (log time) has been sent, or will never be.
     """
 
     id: str
@@ -212,3 +227,14 @@ class Event:
     changed_ms: int
     status: EventStatus = EventStatus.DRAFT
     version: int = 1
+    reminded_ms: int | None = None
+
+    def remind_ms(self) -> int | None:
+        """When people are to be reminded next, ms since the epoch; None where no reminder is left.
+
+        It may be past. A start that moves takes the reminders with it: those that are due anew come again.
+        """
+        if self.status not in (EventStatus.OPEN, EventStatus.CLOSED):
+            return None
+        done_ms = -1 if self.reminded_ms is None else self.reminded_ms
+        return next((due_ms for due_ms in self.spec.reminders_ms() if due_ms > done_ms), None)

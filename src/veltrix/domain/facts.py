@@ -39,6 +39,7 @@ class FactKind(StrEnum):
     SEAT_CHECK_IN_UNDONE = "seat.check_in_undone"
     PERSON_ERASED = "person.erased"
     RULES_ADOPTED = "rules.adopted"
+    EVENT_REMINDED = "event.reminded"
 
 
 @dataclass(frozen=True, slots=True)

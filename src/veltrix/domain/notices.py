@@ -10,14 +10,14 @@ person stands at the door), or from events being created, opened, closed or ende
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from veltrix.domain.event import EventStatus
 from veltrix.domain.facts import Fact, FactKind
-from veltrix.domain.registration import Registration, RegistrationStatus, Seat
+from veltrix.domain.registration import ACTIVE, Registration, RegistrationStatus, Seat
 
 
 class NoticeKind(StrEnum):
@@ -42,6 +42,7 @@ class NoticeKind(StrEnum):
     TICKET_WITHDRAWN = "ticket_withdrawn"
     EVENT_CHANGED = "event_changed"
     EVENT_CANCELLED = "event_cancelled"
+    REMINDER = "reminder"
 
 
 @dataclass(slots=True)
@@ -84,6 +85,9 @@ _SEAT_HOLDER: Final = {
     FactKind.REGISTRATION_RELEASED: NoticeKind.TICKET_WITHDRAWN,
 }
 
+_COMING: Final = frozenset({RegistrationStatus.CONFIRMED})
+_CATEGORIES: Final[Mapping[str, str]] = {NoticeKind.REMINDER: "reminder"}
+
 # Fields of a specification that people who come must know of.
 TOLD_CHANGES: Final = frozenset({"starts_local", "ends_local", "time_zone", "venue"})
 
@@ -108,10 +112,12 @@ def addressees(fact: Fact) -> list[Addressee]:
 
 
 def fan_out(fact: Fact) -> NoticeKind | None:
-    """What everyone with an active registration of the event must be told because of this fact, if anything.
+    """What all people of the event (see `concerned`) must be told because of this fact, if anything.
 
     Of a change, only when time or place changed: `reason` of such a fact names the changed fields.
     """
+    if fact.kind is FactKind.EVENT_REMINDED:
+        return NoticeKind.REMINDER
     if fact.kind is FactKind.EVENT_CANCELLED:
         return NoticeKind.EVENT_CANCELLED
     if fact.kind is not FactKind.EVENT_CHANGED or fact.event_after is None:
@@ -120,6 +126,23 @@ def fan_out(fact: Fact) -> NoticeKind | None:
         return None
     changed = set((fact.reason or "").split(","))
     return NoticeKind.EVENT_CHANGED if changed & TOLD_CHANGES else None
+
+
+def concerned(kind: NoticeKind) -> frozenset[RegistrationStatus]:
+    """Whom a notice to everyone is for: only those who have their seats are reminded of coming."""
+    return _COMING if kind is NoticeKind.REMINDER else ACTIVE
+
+
+def expires_ms(fact: Fact) -> int | None:
+    """When a notice of this fact is of no use any more, ms since the epoch: a reminder, at the start."""
+    if fact.kind is not FactKind.EVENT_REMINDED or fact.event_after is None:
+        return None
+    return fact.event_after.spec.starts_ms()
+
+
+def category_of(kind: str) -> str:
+    """The category of a kind of notice that people may do without; empty where it is due to them."""
+    return _CATEGORIES.get(kind, "")
 
 
 def everyone(registration: Registration, kind: NoticeKind) -> list[Addressee]:

@@ -217,6 +217,18 @@ def _check_form(form: Form) -> Iterator[Fault]:
             yield from _check_text(f"{name}.choices.{key}", label, limits.TEXT_MAX_CHARS)
 
 
+def _check_reminders(hours: tuple[int, ...]) -> Iterator[Fault]:
+    if len(hours) > limits.REMINDERS_MAX:
+        yield Fault("reminders", f"has {len(hours)} entries", f"use at most {limits.REMINDERS_MAX}")
+    if len(set(hours)) != len(hours):
+        yield Fault("reminders", "has a number twice", "give each number of hours once")
+    for each in hours:
+        if not 1 <= each <= limits.REMINDER_MAX_H:
+            yield Fault(
+                "reminders", f"has {each}", f"use 1 to {limits.REMINDER_MAX_H} hours before the start"
+            )
+
+
 def _check_rules(spec: EventSpec) -> Iterator[Fault]:
     if not 1 <= spec.seats_per_registration <= limits.SEATS_PER_REGISTRATION_MAX:
         yield Fault(
@@ -238,6 +250,7 @@ def _check_rules(spec: EventSpec) -> Iterator[Fault]:
         yield Fault("access_codes", f"has {len(spec.access_codes)}", f"use at most {limits.ACCESS_CODES_MAX}")
     if len({code.hash for code in spec.access_codes}) != len(spec.access_codes):
         yield Fault("access_codes", "has a code twice", "give each code once, with all its uses")
+    yield from _check_reminders(spec.reminders or ())
     keys = {category.key for category in spec.categories}
     for index, code in enumerate(spec.access_codes):
         if len(code.label) > limits.TEXT_MAX_CHARS:

@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from veltrix.domain import limits
-from veltrix.domain.notices import NoticeKind, everyone
-from veltrix.domain.registration import ACTIVE
+from veltrix.domain.notices import NoticeKind, concerned, everyone
 from veltrix.notification.meters import NotificationMetrics
 from veltrix.notification.planner import NoticeMaker
 from veltrix.observability.logging import get_logger
@@ -79,7 +78,7 @@ class FanOuts:
         numbered = facts[0]
         most = 2 if buggify("fanout.tiny_page") else limits.FAN_OUT_PAGE
         page = await self.queries.registrations(
-            Filter(job.event, ACTIVE), job.after_arrival, most
+            Filter(job.event, concerned(NoticeKind(job.kind))), job.after_arrival, most
         )
         made: list[Notice] = []
         for registration in page:

@@ -9,7 +9,7 @@ from veltrix.domain import limits
 from veltrix.domain.event import Event, EventStatus
 from veltrix.domain.facts import NumberedFact
 from veltrix.domain.notices import NoticeKind
-from veltrix.domain.registration import Box, Registration
+from veltrix.domain.registration import Box, Registration, RegistrationStatus
 from veltrix.notification.memory import Events, Recent
 from veltrix.notification.renderer import Material, box_of, material_of
 from veltrix.ports.notices import Claimed, Notice, NoticeStatus
@@ -18,7 +18,7 @@ from veltrix.ports.vault import Vault
 from veltrix.sealing import BoxBroken, open_box
 
 _KINDS = frozenset(NoticeKind)
-_TO_EVERYONE = (NoticeKind.EVENT_CHANGED, NoticeKind.EVENT_CANCELLED)
+_TO_EVERYONE = (NoticeKind.EVENT_CHANGED, NoticeKind.EVENT_CANCELLED, NoticeKind.REMINDER)
 
 
 @dataclass(slots=True)
@@ -129,7 +129,23 @@ class Gatherer:
             return _later(f"event {notice.event} cannot be read")
         if kind is NoticeKind.EXPIRED and event.status is EventStatus.CANCELLED:
             return Verdict(NoticeStatus.SUPPRESSED, "the event was cancelled, which they were told")
+        if kind is NoticeKind.REMINDER:
+            pointless = _pointless(numbered, registration, event)
+            if pointless:
+                return Verdict(NoticeStatus.SUPPRESSED, pointless)
         return _About(numbered, registration, box, event)
+
+
+def _pointless(numbered: NumberedFact, registration: Registration, event: Event) -> str:
+    """Why nobody needs this reminder any more; empty when it is to be sent."""
+    after = numbered.fact.event_after
+    if event.status in (EventStatus.CANCELLED, EventStatus.ENDED):
+        return f"the event is {event.status}"
+    if after is not None and after.spec.starts_ms() != event.spec.starts_ms():
+        return "the event begins at another time now, which they were told"
+    if registration.status is not RegistrationStatus.CONFIRMED:
+        return f"the registration is {registration.status}"
+    return ""
 
 
 def _later(why: str) -> Verdict:

@@ -61,6 +61,7 @@ SHAPES: Final[Mapping[NoticeKind, Shape]] = {
     NoticeKind.TICKET_WITHDRAWN: Shape("ended", link=False, method=CANCEL),
     NoticeKind.EVENT_CHANGED: Shape("news", method=REQUEST),
     NoticeKind.EVENT_CANCELLED: Shape("ended", method=CANCEL),
+    NoticeKind.REMINDER: Shape("news", method=REQUEST),
 }
 # What a person was told to come to, so that a CANCEL means something to their calendar.
 _ENTERED: Final = frozenset({_CONFIRMED, RegistrationStatus.CANCELLED})

@@ -103,13 +103,15 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Work whose time has come: a hold that expires, or (with `hold_number` 0) an event that ends."""
+    """Work whose time has come: a hold that expires, or (with `hold_number` 0) an event that ends, or (with
+    `remind`) one that people are to be reminded of."""
 
     organizer: str
     event: str
     registration: str
     hold_number: int
     due_ms: int
+    remind: bool = False
 
 
 class Ledger(Protocol):
@@ -160,9 +162,10 @@ class Ledger(Protocol):
         """Record that facts up to `seq` are published; never moves back. Raises `Fenced`."""
         ...
 
-    async def due(self, partition: int, before_ms: int, limit: int) -> list[Due]:
+    async def due(self, partition: int, before_ms: int, limit: int, *, reminders: bool = True) -> list[Due]:
         """Holds whose deadline is before `before_ms` and whose full time has also passed since the ledger
-        committed them (by its own clock), and open or closed events that ended before it."""
+        committed them (by its own clock), open or closed events that ended before it, and (`reminders`)
+        those that begin after it and have a reminder that was due before it; by time."""
         ...
 
     async def keys_of(self, event: str, person: str, before_offset: int) -> list[str]:

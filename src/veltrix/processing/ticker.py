@@ -1,7 +1,7 @@
-"""Appends work whose time has come, as commands: holds that expire, events that end. One ticks at a time.
+"""Appends work whose time has come, as commands: holds that expire, events that end, reminders.
 
-Ticking decides nothing. A command that comes twice is a duplicate, one that comes too early is refused,
-and one that comes late finds that the hold no longer stands.
+One ticks at a time. Ticking decides nothing. A command that comes twice is a duplicate or has no effect any
+more, one that comes too early is refused, and one that comes late finds that the hold no longer stands.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from veltrix.domain import limits
-from veltrix.domain.commands import Actor, Command, EndEvent, Envelope, ExpireHold
+from veltrix.domain.commands import Actor, AdoptRules, Command, EndEvent, Envelope, ExpireHold, Remind
+from veltrix.domain.decider import NEWEST_RULES, REMINDING_RULES
 from veltrix.domain.identifiers import command_id
 from veltrix.observability.logging import get_logger
 from veltrix.ports.coordinator import Coordinator, Grant
 from veltrix.ports.errors import PortError
-from veltrix.ports.ledger import Due, Ledger
+from veltrix.ports.ledger import Due, Head, Ledger
 from veltrix.ports.log import Log, Record
 from veltrix.ports.simulated import buggify
 from veltrix.ports.system import Clock
@@ -36,7 +37,11 @@ class TickerMetrics(Protocol):
 
 @dataclass(slots=True)
 class Ticker:
-    """Runs rounds over all partitions while it holds the grant `ticker`."""
+    """Runs rounds over all partitions while it holds the grant `ticker`.
+
+    `rules_version`: what every process knows, so that a partition may be brought under it. That is done where
+    there is something to do that needs it, and not before.
+    """
 
     log: Log
     ledger: Ledger
@@ -46,6 +51,7 @@ class Ticker:
     metrics: TickerMetrics
     interval_s: float = limits.TICK_INTERVAL_S
     refused_keys_days: int = limits.REFUSED_KEYS_DAYS
+    rules_version: int = NEWEST_RULES
     _swept_day: int = -1
 
     async def run(self) -> None:
@@ -76,10 +82,14 @@ class Ticker:
         appended = 0
         now_ms = self.clock.now_ms()
         for partition in range(self.log.identity.partitions):
-            found = await self.ledger.due(partition, now_ms, limits.DUE_PER_TICK)
-            if not found or await self._lags(partition):  # the log is asked only where it matters
+            reminders = self.rules_version >= REMINDING_RULES
+            found = await self.ledger.due(partition, now_ms, limits.DUE_PER_TICK, reminders=reminders)
+            if not found:  # the log is asked only where it matters
                 continue
-            records = [Record(encode_command(_command(due, now_ms))) for due in found]
+            head = await self.ledger.head(partition)
+            if head is None or await self._lags(head):
+                continue
+            records = [Record(encode_command(each)) for each in _commands(found, head, now_ms)]
             # Together, so that they share the log's cost; among holds that are due the order is nobody's.
             await asyncio.gather(*(self.log.append(partition, record) for record in records))
             appended += len(records)
@@ -89,11 +99,10 @@ class Ticker:
             self._swept_day = now_ms // _DAY_MS
         return appended
 
-    async def _lags(self, partition: int) -> bool:
+    async def _lags(self, head: Head) -> bool:
         """While much is undecided, a confirmation may already stand in the log before the expiry."""
-        head = await self.ledger.head(partition)
-        _, high = await self.log.bounds(partition)
-        return head is None or high - head.next_offset > limits.TICK_LAG_MAX
+        _, high = await self.log.bounds(head.partition)
+        return high - head.next_offset > limits.TICK_LAG_MAX
 
     async def _sweep_keys(self, now_ms: int) -> None:
         """Destroy the keys of boxes that came to nothing, once refusals are old enough."""
@@ -105,9 +114,24 @@ class Ticker:
                 offset = page[-1][0]
 
 
+def _commands(found: list[Due], head: Head, now_ms: int) -> list[Envelope]:
+    """The work as commands. Where the rules know no reminders yet they are adopted first: the next round
+    finds the reminders again."""
+    reminding = head.rules_version >= REMINDING_RULES
+    commands = [_command(due, now_ms) for due in found if reminding or not due.remind]
+    if len(commands) < len(found):
+        name = f"{head.partition}/{REMINDING_RULES}/{now_ms // 1000}"
+        identity = command_id(["", "adopt", "", "system", name])
+        body = AdoptRules(REMINDING_RULES)
+        commands.append(Envelope(identity, "", "", body, Actor.SYSTEM, now_ms, ""))
+    return commands
+
+
 def _command(due: Due, now_ms: int) -> Envelope:
     body: Command
-    if due.hold_number:
+    if due.remind:
+        body, route, name = Remind(), "remind", str(due.due_ms)
+    elif due.hold_number:
         body = ExpireHold(due.registration, due.hold_number)
         route, name = "expire", f"{due.registration}/{due.hold_number}"
     else:

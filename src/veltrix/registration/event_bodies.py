@@ -17,6 +17,7 @@ Key = Annotated[str, Meta(min_length=1, max_length=64)]
 Instant = Annotated[str, Meta(max_length=40, examples=["2027-03-01T09:00:00Z"])]
 Local = Annotated[str, Meta(max_length=20, examples=["2027-05-01T10:00"])]
 Limit = Annotated[int, Meta(ge=1, le=1_000_000)]
+Hours = Annotated[int, Meta(ge=1, le=limits.REMINDER_MAX_H)]
 _LABEL_MAX: Final = 200
 CODE_ID_CHARS: Final = 12
 
@@ -108,7 +109,11 @@ class AccessCodeIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tru
 
 
 class EventIn(msgspec.Struct, forbid_unknown_fields=True):
-    """An event as its organizer describes it. Local times are read in `time_zone`."""
+    """An event as its organizer describes it. Local times are read in `time_zone`.
+
+    `reminders` says how many hours before the start people are reminded: a day before where it is left out,
+    never where it is empty.
+    """
 
     slug: Annotated[str, Meta(min_length=1, max_length=limits.SLUG_MAX_CHARS, examples=["summer-party"])]
     title: Words
@@ -127,6 +132,7 @@ class EventIn(msgspec.Struct, forbid_unknown_fields=True):
     holds: HoldsIn | None = None
     form: FormIn = msgspec.field(default_factory=FormIn)
     access_codes: Annotated[list[AccessCodeIn], Meta(max_length=limits.ACCESS_CODES_MAX)] = []
+    reminders: Annotated[list[Hours], Meta(max_length=limits.REMINDERS_MAX)] | None = None
 
 
 class TextOut(msgspec.Struct):
@@ -229,6 +235,7 @@ class EventOut(msgspec.Struct, kw_only=True):
     holds: HoldsOut | None
     form: FormOut
     needs_access_code: bool
+    reminders: list[int] | None
     created_at: str
     changed_at: str
     url: str
@@ -314,6 +321,7 @@ def event_out(event: Event, url: str, codes: dict[str, int] | None = None, *, fu
         holds=None if spec.holds is None else HoldsOut(spec.holds.ttl_s, spec.holds.registrant_may_confirm),
         form=_form(spec),
         needs_access_code=bool(spec.access_codes),
+        reminders=None if spec.reminders is None else list(spec.reminders),
         created_at=time_of(event.created_ms),
         changed_at=time_of(event.changed_ms),
         url=url,

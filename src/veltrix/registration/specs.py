@@ -73,6 +73,7 @@ def spec_of(
             ),
         ),
         access_codes=tuple(_access_codes(body.access_codes, hashes, known, faults)),
+        reminders=None if body.reminders is None else tuple(body.reminders),
     )
     return spec, faults
 

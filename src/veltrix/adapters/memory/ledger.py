@@ -112,7 +112,7 @@ class MemoryLedger(MemoryQueries):
             raise Fenced(f"partition {partition} is not owned under term {tuple(term)}")
         found.head = replace(found.head, relayed_seq=max(found.head.relayed_seq, seq))
 
-    async def due(self, partition: int, before_ms: int, limit: int) -> list[Due]:
+    async def due(self, partition: int, before_ms: int, limit: int, *, reminders: bool = True) -> list[Due]:
         """Holds and events whose time has come, by time."""
         self._check_open()
         tables, now_ms = self._tables, self._clock.now_ms()
@@ -133,6 +133,9 @@ class MemoryLedger(MemoryQueries):
                 continue
             if event.status in (EventStatus.OPEN, EventStatus.CLOSED) and ends_ms < before_ms:
                 found.append(Due(event.organizer, event.id, "", 0, ends_ms))
+            remind_ms = event.remind_ms() if reminders else None
+            if remind_ms is not None and remind_ms < before_ms < event.spec.starts_ms():
+                found.append(Due(event.organizer, event.id, "", 0, remind_ms, True))
         found.sort(key=lambda due: (due.due_ms, due.event, due.registration))
         return found[:limit]
 

@@ -181,6 +181,7 @@ def _event_row(partition: int, row: EventRow) -> tuple[object, ...]:
         encode_spec(event.spec),
         row.next_seat,
         _canonical.encode(row.code_uses),
+        event.reminded_ms,
     )
 
 

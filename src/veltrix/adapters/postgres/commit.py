@@ -21,7 +21,7 @@ from veltrix.wire import encode_fact
 _DECISION: Final = 17
 _REGISTRATION: Final = 11
 _SEAT: Final = 9
-_EVENT: Final = 11
+_EVENT: Final = 14
 PARAMETERS: Final = 13 + _DECISION + 1 + _REGISTRATION + 1 + _SEAT + _EVENT + 3 + 4 + 2
 COMMIT: Final = f"SELECT ledger.commit_batch({', '.join(f'${number + 1}' for number in range(PARAMETERS))})"
 

@@ -23,7 +23,7 @@ Rows = list[tuple[Any, ...]]
 _COLUMNS: Final[dict[str, tuple[str, int]]] = {
     "ledger.events": (
         "id partition organizer slug status version hash_key created_ms changed_ms ends_ms "
-        "one_per_email spec",
+        "starts_ms remind_ms reminded_ms one_per_email spec",
         1,
     ),
     "ledger.counters": ("event next_seat code_uses", 1),

@@ -32,12 +32,15 @@ ORDER BY "offset" LIMIT $3
 _RELAYED: Final = "SELECT ledger.relayed($1, $2, $3, $4)"
 _NOW_MS: Final = "coalesce($3::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)"
 _DUE: Final = f"""
-SELECT e.organizer, r.event, r.id, r.hold_number, r.hold_deadline_ms AS due_ms
+SELECT e.organizer, r.event, r.id, r.hold_number, r.hold_deadline_ms AS due_ms, false
 FROM ledger.registrations r JOIN ledger.events e ON e.id = r.event
 WHERE r.status = 'held' AND r.partition = $1 AND r.hold_deadline_ms < $2 AND r.hold_ends_ms <= {_NOW_MS}
 UNION ALL
-SELECT organizer, id, '', 0, ends_ms FROM ledger.events
+SELECT organizer, id, '', 0, ends_ms, false FROM ledger.events
 WHERE status IN ('open', 'closed') AND partition = $1 AND ends_ms < $2
+UNION ALL
+SELECT organizer, id, '', 0, remind_ms, true FROM ledger.events
+WHERE $5 AND remind_ms IS NOT NULL AND partition = $1 AND remind_ms < $2 AND starts_ms > $2
 ORDER BY due_ms, 2, 3 LIMIT $4
 """
 _KEYS_OF: Final = """
@@ -121,9 +124,10 @@ class PostgresLedger(PostgresQueries):
         values = (partition, term.epoch, term.revision, seq)
         await self._postgres.write(lambda connection: connection.fetchval(_RELAYED, *values))
 
-    async def due(self, partition: int, before_ms: int, limit: int) -> list[Due]:
+    async def due(self, partition: int, before_ms: int, limit: int, *, reminders: bool = True) -> list[Due]:
         """Holds and events whose time has come, by time."""
-        return [Due(*row) for row in await self._rows(_DUE, partition, before_ms, self._now_ms(), limit)]
+        values = (partition, before_ms, self._now_ms(), limit, reminders)
+        return [Due(*row) for row in await self._rows(_DUE, *values)]
 
     async def keys_of(self, event: str, person: str, before_offset: int) -> list[str]:
         """The keys of all boxes that ever were a person's."""

@@ -205,7 +205,7 @@ class PostgresQueries:
 
     def _view(self, row: Sequence[Any]) -> EventView:
         event = self._decode_event(row)
-        next_offset, keys, capacities, taken, waiting = row[13:18]
+        next_offset, keys, capacities, taken, waiting = row[14:19]
         pools = {
             key: PoolView(key, capacity, seats, max(0, capacity - seats))
             for key, capacity, seats in zip(keys, capacities, taken, strict=True)

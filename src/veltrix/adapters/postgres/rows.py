@@ -11,7 +11,7 @@ from veltrix.domain.event import Event, EventStatus
 from veltrix.domain.outcomes import Decision, Outcome, Refusal
 from veltrix.domain.registration import Registration
 from veltrix.ports.ledger import Head, Term
-from veltrix.wire import decode_spec
+from veltrix.wire import decode_spec, encode_spec
 
 # The conditions of partial indexes; a query that is to use one repeats its condition.
 ACTIVE: Final = "status IN ('held', 'confirmed', 'waitlisted')"
@@ -21,7 +21,7 @@ UNUSED: Final = "key_id IS NOT NULL AND outcome <> 'accepted'"
 
 EVENT_COLUMNS: Final = (
     "e.id, e.partition, e.organizer, e.slug, e.status, e.version, e.hash_key, e.created_ms, e.changed_ms, "
-    "e.ends_ms, e.spec, c.next_seat, c.code_uses"
+    "e.ends_ms, e.spec, c.next_seat, c.code_uses, e.reminded_ms"
 )
 DECISION_COLUMNS: Final = (
     'd.partition, d."offset", d.outcome, d.log_time_ms, d.rules_version, d.command, d.kind, d.refusal, '
@@ -64,7 +64,10 @@ def event_row(event: Event) -> tuple[Any, ...]:
         event.changed_ms,
         spec.ends_ms(),
         spec.one_per_email,
-        encode_plain(spec),
+        spec.starts_ms(),
+        event.remind_ms(),
+        event.reminded_ms,
+        encode_spec(spec),
     )
 
 
@@ -79,6 +82,7 @@ def event_of(row: Sequence[Any]) -> Event:
         changed_ms=row[8],
         status=EventStatus(row[4]),
         version=row[5],
+        reminded_ms=row[13],
     )
 
 

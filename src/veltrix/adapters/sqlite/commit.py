@@ -38,14 +38,15 @@ SELECT RAISE(ABORT, 'fault') WHERE NEW.fault <> '';
 """
 _EVENTS: Final = """
 INSERT INTO events (id, partition, organizer, slug, status, version, hash_key, created_ms, changed_ms,
-                    ends_ms, spec)
+                    ends_ms, starts_ms, remind_ms, reminded_ms, spec)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-       value ->> 8, value ->> 9, CAST(value ->> 10 AS BLOB)
+       value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, CAST(value ->> 13 AS BLOB)
 FROM json_each(NEW.events) WHERE true
 ON CONFLICT (id) DO UPDATE SET
     organizer = excluded.organizer, slug = excluded.slug, status = excluded.status,
     version = excluded.version, hash_key = excluded.hash_key, created_ms = excluded.created_ms,
-    changed_ms = excluded.changed_ms, ends_ms = excluded.ends_ms, spec = excluded.spec;
+    changed_ms = excluded.changed_ms, ends_ms = excluded.ends_ms, starts_ms = excluded.starts_ms,
+    remind_ms = excluded.remind_ms, reminded_ms = excluded.reminded_ms, spec = excluded.spec;
 INSERT INTO counters (event, next_seat, code_uses)
 SELECT value ->> 0, value ->> 1, CAST(value -> 2 AS BLOB) FROM json_each(NEW.counters) WHERE true
 ON CONFLICT (event) DO UPDATE SET next_seat = excluded.next_seat, code_uses = excluded.code_uses;

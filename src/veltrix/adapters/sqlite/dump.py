@@ -18,6 +18,7 @@ from veltrix.adapters.sqlite.notices import KIND as NOTICES
 from veltrix.adapters.sqlite.schema import KIND as LEDGER
 from veltrix.adapters.sqlite.schema import NUMBERS, SHIFT
 from veltrix.adapters.sqlite.vault import KIND as VAULT
+from veltrix.domain.event import Event, EventStatus
 from veltrix.domain.identifiers import KEY
 from veltrix.ports.errors import Unavailable
 from veltrix.ports.ledger import Head, Term
@@ -53,7 +54,15 @@ class _Table:
 
 
 def _event(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (*row[:-1], decode_spec(row[-1]).one_per_email, row[-1])
+    *columns, starts_ms, remind_ms, reminded_ms, written = row
+    spec = decode_spec(written)
+    if starts_ms is None:  # an older program wrote it
+        identity, _, organizer, _, status, version, hash_key, created_ms, changed_ms, _ = columns
+        event = Event(
+            identity, organizer, spec, hash_key, created_ms, changed_ms, EventStatus(status), version
+        )
+        starts_ms, remind_ms = spec.starts_ms(), event.remind_ms()
+    return (*columns, starts_ms, remind_ms, reminded_ms, spec.one_per_email, written)
 
 
 def _numbered(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -68,7 +77,7 @@ _TABLES: Final[dict[str, _Table]] = {
     "ledger.events": _Table(
         "ledger.db",
         "SELECT id, partition, organizer, slug, status, version, hash_key, created_ms, changed_ms, ends_ms, "
-        "spec FROM events ORDER BY id",
+        "starts_ms, remind_ms, reminded_ms, spec FROM events ORDER BY id",
         _event,
     ),
     "ledger.counters": _Table("ledger.db", "SELECT event, next_seat, code_uses FROM counters ORDER BY event"),

@@ -13,7 +13,17 @@ from veltrix.adapters.sqlite.clock import WallClock
 from veltrix.adapters.sqlite.database import Database, Synchronous
 from veltrix.adapters.sqlite.load import load_batch, load_events
 from veltrix.adapters.sqlite.queries import SqliteQueries, head_of
-from veltrix.adapters.sqlite.schema import HEAD_COLUMNS, HOLDER, KIND, NAMED, NUMBERS, UNUSED, key_of
+from veltrix.adapters.sqlite.schema import (
+    EVENT_COLUMNS,
+    HEAD_COLUMNS,
+    HOLDER,
+    KIND,
+    NAMED,
+    NUMBERS,
+    UNUSED,
+    event_of,
+    key_of,
+)
 from veltrix.adapters.sqlite.snapshots import Snapshots
 from veltrix.adapters.sqlite.writer import Forbidden, Writer
 from veltrix.domain import limits
@@ -61,13 +71,24 @@ _RELAYED: Final = """
 UPDATE partitions SET relayed_seq = max(relayed_seq, ?) WHERE partition = ? AND epoch = ? AND revision = ?
 """
 _DUE: Final = """
-SELECT e.organizer, r.event, r.id, r.hold_number, r.hold_deadline_ms AS due_ms
+SELECT e.organizer, r.event, r.id, r.hold_number, r.hold_deadline_ms AS due_ms, 0
 FROM registrations r JOIN events e ON e.id = r.event
 WHERE r.status = 'held' AND r.partition = ?1 AND r.hold_deadline_ms < ?2 AND r.hold_ends_ms <= ?3
 UNION ALL
-SELECT organizer, id, '', 0, ends_ms FROM events
+SELECT organizer, id, '', 0, ends_ms, 0 FROM events
 WHERE status IN ('open', 'closed') AND partition = ?1 AND ends_ms < ?2
+UNION ALL
+SELECT organizer, id, '', 0, remind_ms, 1 FROM events
+WHERE ?5 AND remind_ms IS NOT NULL AND partition = ?1 AND remind_ms < ?2 AND starts_ms > ?2
 ORDER BY due_ms, 2, 3 LIMIT ?4
+"""
+_BY_REMINDER: Final = """
+CREATE INDEX IF NOT EXISTS events_by_reminder ON events (partition, remind_ms) WHERE remind_ms IS NOT NULL
+"""
+# Events that an older program wrote, as far as they may have a reminder before them.
+_UNREMINDED: Final = f"""
+SELECT {EVENT_COLUMNS} FROM events e JOIN counters c ON c.event = e.id
+WHERE e.status IN ('open', 'closed') AND e.starts_ms IS NULL
 """
 _KEYS_OF: Final = f"""
 SELECT id, key_id FROM decisions WHERE person = ?1 AND {HOLDER} AND event = ?2 AND id & {NUMBERS} < ?3
@@ -90,6 +111,7 @@ class SqliteLedger(SqliteQueries):
         self._written: dict[str, Event] = {}
         if self._writer is not None:
             self._writer.connection.execute(_BY_ERASURE)
+            _prepare_reminders(self._writer.connection)
             batches.prepare(self._writer.connection)
 
     @classmethod
@@ -174,11 +196,12 @@ class SqliteLedger(SqliteQueries):
             if connection.execute(_RELAYED, values).rowcount != 1:
                 raise Fenced(f"partition {partition} is not owned under term {tuple(term)}")
 
-    async def due(self, partition: int, before_ms: int, limit: int) -> list[Due]:
+    async def due(self, partition: int, before_ms: int, limit: int, *, reminders: bool = True) -> list[Due]:
         """Holds and events whose time has come, by time."""
+        values = (partition, before_ms, self._clock.now_ms(), limit, reminders)
         with self._snapshots.now() as connection:
-            rows = connection.execute(_DUE, (partition, before_ms, self._clock.now_ms(), limit)).fetchall()
-        return [Due(*row) for row in rows]
+            rows = connection.execute(_DUE, values).fetchall()
+        return [Due(*row, remind=bool(remind)) for *row, remind in rows]
 
     async def keys_of(self, event: str, person: str, before_offset: int) -> list[str]:
         """The keys of all boxes that ever were a person's."""
@@ -232,6 +255,17 @@ def _take_new(
         raise Fenced(f"partition {values[4]} is owned by {owned[0]} under term {owned[1:]}")
     row: tuple[object, ...] = connection.execute(statement, values).fetchone()
     return row
+
+
+def _prepare_reminders(connection: sqlite3.Connection) -> None:
+    """What an older program's file lacks: when the events that are yet to come are to be reminded of."""
+    connection.execute(_BY_REMINDER)
+    for row in connection.execute(_UNREMINDED).fetchall():
+        event = event_of(row)
+        connection.execute(
+            "UPDATE events SET starts_ms = ?, remind_ms = ? WHERE id = ?",
+            (event.spec.starts_ms(), event.remind_ms(), event.id),
+        )
 
 
 def _check_log(connection: sqlite3.Connection, log: LogIdentity) -> None:

@@ -54,6 +54,9 @@ CREATE TABLE events (
     changed_ms INTEGER NOT NULL,
     ends_ms INTEGER NOT NULL,
     spec BLOB NOT NULL,
+    starts_ms INTEGER,
+    remind_ms INTEGER,
+    reminded_ms INTEGER,
     UNIQUE (organizer, slug)
 ) STRICT;
 CREATE INDEX events_by_organizer ON events (organizer, id);
@@ -136,11 +139,16 @@ CREATE TABLE facts (
     seq INTEGER AS (id & {NUMBERS}) VIRTUAL
 ) STRICT;
 """
-KIND: Final = Kind("ledger", 0x56_4C_54_02, 1, _SCHEMA, cache_kib=64 * 1024)
+_LATER: Final = (
+    ("events", "starts_ms INTEGER"),
+    ("events", "remind_ms INTEGER"),
+    ("events", "reminded_ms INTEGER"),
+)
+KIND: Final = Kind("ledger", 0x56_4C_54_02, 1, _SCHEMA, cache_kib=64 * 1024, later=_LATER)
 
 EVENT_COLUMNS: Final = (
     "e.id, e.partition, e.organizer, e.slug, e.status, e.version, e.hash_key, e.created_ms, e.changed_ms, "
-    "e.ends_ms, e.spec, c.next_seat, c.code_uses"
+    "e.ends_ms, e.spec, c.next_seat, c.code_uses, e.reminded_ms"
 )
 DECISION_COLUMNS: Final = (
     "id, outcome, log_time_ms, rules_version, command, kind, refusal, detail, organizer, event, subject, "
@@ -181,6 +189,9 @@ def event_row(partition: int, event: Event) -> tuple[Any, ...]:
         event.created_ms,
         event.changed_ms,
         event.spec.ends_ms(),
+        event.spec.starts_ms(),
+        event.remind_ms(),
+        event.reminded_ms,
         encode_spec(event.spec),
     )
 
@@ -196,6 +207,7 @@ def event_of(row: tuple[Any, ...]) -> Event:
         changed_ms=row[8],
         status=EventStatus(row[4]),
         version=row[5],
+        reminded_ms=row[13],
     )
 
 

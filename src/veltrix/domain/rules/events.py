@@ -15,6 +15,7 @@ from veltrix.domain.commands import (
     EndEvent,
     ErasePerson,
     OpenEvent,
+    Remind,
 )
 from veltrix.domain.event import Event, EventSpec, EventStatus
 from veltrix.domain.facts import Fact, FactKind
@@ -100,6 +101,15 @@ def end_event(context: Context, body: EndEvent) -> Decided:
     return _to(context, EventStatus.ENDED, FactKind.EVENT_ENDED)
 
 
+def remind(context: Context, body: Remind) -> Decided:
+    """Whatever reminders are due by log time, as one; none once the event has begun."""
+    event = context.event.event
+    due_ms = event.remind_ms()
+    if due_ms is None or not due_ms <= context.now_ms < event.spec.starts_ms():
+        return accepted()
+    return accepted(context.event_fact(FactKind.EVENT_REMINDED, _after(context, reminded_ms=context.now_ms)))
+
+
 def erase_person(context: Context, body: ErasePerson) -> Decided:
     """Record that this person's keys go; the keys themselves are the vault's."""
     event = context.event.event
@@ -151,3 +161,10 @@ STEPS: dict[type[Command], Callable[[Context, Command], Decided]] = {
     ErasePerson: erase_person,  # type: ignore[dict-item]
     ContinuePromotions: continue_promotions,  # type: ignore[dict-item]
 }
+"""Rules version 1."""
+
+STEPS_2: dict[type[Command], Callable[[Context, Command], Decided]] = {
+    **STEPS,
+    Remind: remind,  # type: ignore[dict-item]
+}
+"""Rules version 2: people are reminded."""
