@@ -23,7 +23,7 @@ compile() {
 }
 
 compile --group build --output-file requirements.lock "$@"
-compile --group build --group dev --extra cluster --constraints requirements.lock --output-file requirements-dev.lock "$@"
+compile --group build --group dev --extra cluster --extra tracing --constraints requirements.lock --output-file requirements-dev.lock "$@"
 
 if grep -n -E '[a-z]+://|--(extra-)?index-url|--find-links' requirements.lock requirements-dev.lock; then
     echo "A lock names a host (above); not fit to be committed." >&2
