@@ -17,6 +17,7 @@ from veltrix.adapters.postgres import (
     PostgresAccess,
     PostgresLedger,
     PostgresNotices,
+    PostgresOutreach,
     PostgresSettings,
     PostgresVault,
     create_roles,
@@ -31,9 +32,13 @@ DELETE FROM ledger.partitions; DELETE FROM ledger.events; DELETE FROM ledger.cou
 DELETE FROM ledger.pools; DELETE FROM ledger.registrations; DELETE FROM ledger.seats;
 DELETE FROM ledger.decisions; DELETE FROM ledger.facts; DELETE FROM notification.positions;
 DELETE FROM notification.notices; DELETE FROM notification.jobs; DELETE FROM notification.holds;
-DELETE FROM registration.api_keys;
+DELETE FROM registration.api_keys; DELETE FROM notification.attempts; DELETE FROM notification.targets;
+DELETE FROM notification.bounces; DELETE FROM outreach.endpoints; DELETE FROM outreach.suppressions;
+DELETE FROM outreach.templates; DELETE FROM outreach.orders;
 UPDATE notification.tallies SET pending = 0, attempting = 0, accepted = 0, refused = 0, unknown = 0,
-    suppressed = 0, dead = 0;
+    suppressed = 0, dead = 0, expired = 0;
+UPDATE notification.progress SET seq = 0, place = 0;
+UPDATE outreach.revisions SET revision = 0, orders = 0;
 """
 
 _prepared: set[PostgresServer] = set()
@@ -60,6 +65,15 @@ class OwnNotices(PostgresNotices):
 
 class OwnAccess(PostgresAccess):
     """API keys that close their connections with them."""
+
+    async def close(self) -> None:
+        """Both."""
+        await super().close()
+        await self._postgres.close()
+
+
+class OwnOutreach(PostgresOutreach):
+    """What organizers chose, with its connections."""
 
     async def close(self) -> None:
         """Both."""
@@ -134,6 +148,11 @@ async def postgres_notices(directory: Path, engine: PostgresServer) -> OwnNotice
 async def postgres_access(directory: Path, engine: PostgresServer) -> OwnAccess:
     """Registration's store."""
     return OwnAccess(await opened_server(directory, engine, REGISTRATION))
+
+
+async def postgres_outreach(directory: Path, engine: PostgresServer) -> OwnOutreach:
+    """What organizers chose, as registration has it."""
+    return OwnOutreach(await opened_server(directory, engine, REGISTRATION))
 
 
 async def postgres_vault(directory: Path, engine: PostgresServer) -> OwnVault:

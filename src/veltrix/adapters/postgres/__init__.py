@@ -9,6 +9,7 @@ from veltrix.adapters.postgres.ledger import PostgresLedger
 from veltrix.adapters.postgres.meters import PostgresMeters
 from veltrix.adapters.postgres.migrating import migrate
 from veltrix.adapters.postgres.notices import PostgresNotices
+from veltrix.adapters.postgres.outreach import PostgresOutreach
 from veltrix.adapters.postgres.roles import create_roles
 from veltrix.adapters.postgres.server import Postgres
 from veltrix.adapters.postgres.settings import PostgresSettings
@@ -20,6 +21,7 @@ __all__ = [
     "PostgresLedger",
     "PostgresMeters",
     "PostgresNotices",
+    "PostgresOutreach",
     "PostgresSettings",
     "PostgresVault",
     "create_roles",

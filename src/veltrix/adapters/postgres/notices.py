@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-from veltrix.adapters.postgres.rows import columns
-from veltrix.adapters.postgres.server import Postgres
-from veltrix.ports.errors import Unavailable
-from veltrix.ports.notices import HELD, Claimed, FanOut, Notice, NoticeStatus, Planned, Result
-
-_COLUMNS: Final = (
-    "id, organizer, event, partition, seq, kind, registration, recipient, channel, key_id, created_ms, trace"
+from veltrix.adapters.postgres.deliveries import (
+    NOTICE_COLUMNS,
+    NOTICE_PARAMETERS,
+    PostgresDeliveries,
+    notice_row,
 )
-_NOTICE: Final = 12
-_JOB: Final = 7
+from veltrix.adapters.postgres.rows import columns
+from veltrix.domain import limits
+from veltrix.domain.targets import disabled_detail
+from veltrix.ports.notices import (
+    HELD,
+    HELD_UNKNOWN,
+    LEASE_LOST,
+    Claimed,
+    FanOut,
+    Notice,
+    NoticeStatus,
+    Planned,
+    Result,
+    Share,
+    Shares,
+)
+
+_JOB: Final = 8
+_SHARES: Final = 5
 
 
 def _call(function: str, parameters: int) -> str:
@@ -22,34 +37,31 @@ def _call(function: str, parameters: int) -> str:
 
 
 _POSITION: Final = "SELECT seq FROM notification.positions WHERE partition = $1"
-_RECORD: Final = f"SELECT * FROM {_call('record', 3 + _NOTICE + _JOB + 2)}"
-_CLAIM: Final = f"SELECT attempts, fence, {_COLUMNS} FROM {_call('claim', 3)}"
-_FINISH: Final = f"SELECT {_call('finish', 6)}"
-_ADVANCE: Final = f"SELECT {_call('advance', 4 + _NOTICE)}"
+_RECORD: Final = f"SELECT * FROM {_call('record', 3 + NOTICE_PARAMETERS + _JOB + 2)}"
+_CLAIM: Final = f"SELECT attempts, tried_before, fence, {NOTICE_COLUMNS} FROM {_call('claim', 10 + _SHARES)}"
+_FINISH: Final = f"SELECT {_call('finish', 12)}"
+_ADVANCE: Final = f"SELECT {_call('advance', 4 + NOTICE_PARAMETERS)}"
 _HOLD: Final = f"SELECT {_call('hold', 3)}"
 _RELEASE: Final = f"SELECT {_call('release', 1)}"
 _HELD: Final = "SELECT count(*) FROM notification.notices WHERE status = 'unknown' AND due_ms IS NULL"
 _JOBS: Final = """
-SELECT partition, seq, organizer, event, kind, after_arrival, trace FROM notification.jobs
+SELECT partition, seq, organizer, event, kind, after_arrival, trace, expires_ms FROM notification.jobs
 ORDER BY place LIMIT $1
 """
 _OF_REGISTRATION: Final = f"""
-SELECT status, attempts, detail, {_COLUMNS} FROM notification.notices WHERE registration = $1 ORDER BY place
+SELECT status, attempts, detail, {NOTICE_COLUMNS} FROM notification.notices
+WHERE registration = $1 ORDER BY place
 """
 _COUNTS: Final = "SELECT " + ", ".join(
     f"coalesce(sum({status.value}), 0)::bigint AS {status.value}" for status in NoticeStatus
 )
 
 
-class PostgresNotices:
+class PostgresNotices(PostgresDeliveries):
     """Inbox, notices and jobs. Their tables are made by `migrate`.
 
     A claim skips what another dispatcher is just claiming, so none waits for the other.
     """
-
-    def __init__(self, postgres: Postgres) -> None:
-        self._postgres = postgres
-        self._closed = False
 
     async def position(self, partition: int) -> int:
         """The last fact that was planned."""
@@ -60,26 +72,38 @@ class PostgresNotices:
         """Move the inbox and record what is planned."""
         values = (
             *(partition, after_seq, upto_seq),
-            *columns([_notice_row(notice) for notice in planned.notices], _NOTICE),
+            *columns([notice_row(notice) for notice in planned.notices], NOTICE_PARAMETERS),
             *columns([_job_row(job) for job in planned.jobs], _JOB),
             *columns(planned.erased, 2),
         )
         return [notice for (notice,) in await self._write(_RECORD, values)]
 
-    async def claim(self, now_ms: int, limit: int, lease_ms: int) -> list[Claimed]:
+    async def claim(
+        self, now_ms: int, limit: int, lease_ms: int, shares: Shares | None = None
+    ) -> list[Claimed]:
         """Take due notices, the one due longest first."""
+        shares = Shares(Share(limit)) if shares is None else shares
+        values = (
+            *(now_ms, limit, lease_ms, LEASE_LOST, HELD_UNKNOWN, disabled_detail("")),
+            *columns([(name, *_share(each)) for name, each in shares.named.items()], _SHARES),
+            *_share(shares.others),
+        )
         return [
-            Claimed(Notice(*fields), attempts + 1, fence + 1)
-            for attempts, fence, *fields in await self._write(_CLAIM, (now_ms, limit, lease_ms))
+            Claimed(Notice(*fields), attempts + 1 - before, fence + 1)
+            for attempts, before, fence, *fields in await self._write(_CLAIM, values)
         ]
 
     async def finish(self, results: Sequence[Result]) -> int:
         """Record results whose fence still holds; each does so once."""
         rows = [
-            (each.notice, each.fence, each.status.value, each.next_ms, each.detail, each.at_ms)
+            (
+                *(each.notice, each.fence, each.status.value, each.next_ms, each.detail, each.at_ms),
+                *(str(each.outcome), each.started_ms, each.code, each.excerpt, each.bounced),
+            )
             for each in results
         ]
-        (recorded,) = (await self._write(_FINISH, columns(rows, 6)))[0]
+        values = (*columns(rows, 11), limits.ATTEMPTS_KEPT_MAX)
+        (recorded,) = (await self._write(_FINISH, values))[0]
         return int(recorded)
 
     async def jobs(self, limit: int) -> list[FanOut]:
@@ -90,7 +114,7 @@ class PostgresNotices:
         """Record a page of a job and move it on."""
         values = (
             *(job.partition, job.seq, job.after_arrival, upto_arrival),
-            *columns([_notice_row(notice) for notice in notices], _NOTICE),
+            *columns([notice_row(notice) for notice in notices], NOTICE_PARAMETERS),
         )
         await self._write(_ADVANCE, values)
 
@@ -122,35 +146,19 @@ class PostgresNotices:
         """Take no more work. The connections are the `Postgres`'."""
         self._closed = True
 
-    async def _read(self, query: str, *values: object) -> list[Any]:
-        self._check_open()
-        return await self._postgres.read(lambda connection: connection.fetch(query, *values))
 
-    async def _write(self, query: str, values: Iterable[Any]) -> list[Any]:
-        self._check_open()
-        return await self._postgres.write(lambda connection: connection.fetch(query, *values))
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise Unavailable("the store of notices is closed")
-
-
-def _notice_row(notice: Notice) -> tuple[Any, ...]:
-    return (
-        notice.id,
-        notice.organizer,
-        notice.event,
-        notice.partition,
-        notice.seq,
-        notice.kind,
-        notice.registration,
-        notice.recipient,
-        notice.channel,
-        notice.key_id,
-        notice.created_ms,
-        notice.trace,
-    )
+def _share(share: Share) -> tuple[int, float, int, bool]:
+    return share.most, share.rate_per_s, share.burst, share.hold
 
 
 def _job_row(job: FanOut) -> tuple[Any, ...]:
-    return job.partition, job.seq, job.organizer, job.event, job.kind, job.after_arrival, job.trace
+    return (
+        job.partition,
+        job.seq,
+        job.organizer,
+        job.event,
+        job.kind,
+        job.after_arrival,
+        job.trace,
+        job.expires_ms,
+    )
