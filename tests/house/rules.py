@@ -31,7 +31,9 @@ ROOMS: dict[str, frozenset[str] | None] = {
     "notification": frozenset({"domain", "ports", "wire", "sealing", "public", "observability"}),
     "adapters": frozenset({"domain", "ports", "wire"}),
     "simulation": SERVICES
-    | frozenset({"domain", "ports", "wire", "adapters.memory", "observability", "promises", "audit"}),
+    | frozenset(
+        {"domain", "ports", "wire", "sealing", "adapters.memory", "observability", "promises", "audit"}
+    ),
     "audit": frozenset({"domain", "ports", "wire", "processing", "adapters.memory"}),
     "config": frozenset({"domain"}),
     "bootstrap": EVERYTHING,

@@ -2,50 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
 from veltrix.load.plan import Request, Script
-from veltrix.promises.history import Answer, Attempt, Kind, Outcome, Seat
+from veltrix.promises.history import Attempt, Kind, Outcome
+from veltrix.promises.reading import Body, read_answer
 
-_KEY_REUSED: Final = "key_reused"
-_NOT_FINAL: Final = {
-    202: Outcome.UNDECIDED,
-    429: Outcome.THROTTLED,
-    503: Outcome.UNAVAILABLE,
-}
-
-
-class _Seat(msgspec.Struct):
-    number: int
-    category: str
-    status: str = "active"
-
-
-class _Registration(msgspec.Struct):
-    id: str
-    status: str
-    arrival: str = ""
-    seats: list[_Seat] = []
-
-
-class _Decision(msgspec.Struct):
-    partition: int
-    offset: int
-
-
-class _Body(msgspec.Struct):
-    registration: _Registration | None = None
-    link: str = ""
-    decision: _Decision | None = None
-    refusal: str = ""
-    type: str = ""
-    detail: str = ""
-    location: str = ""
-
-
-_decoder = msgspec.json.Decoder(_Body)
+_decoder = msgspec.json.Decoder(Body)
 
 
 def link_in(request: Request) -> str | None:
@@ -72,35 +35,6 @@ def location_in(request: Request) -> str:
         return _decoder.decode(request.body).location
     except msgspec.DecodeError:
         return ""
-
-
-def read_answer(status: int, body: bytes) -> tuple[Outcome, Answer | None, str]:
-    """What a status and body say: the outcome, the decision if it is one, and a detail for people."""
-    if status in _NOT_FINAL:
-        return _NOT_FINAL[status], None, ""
-    try:
-        value = _decoder.decode(body)
-    except msgspec.DecodeError as error:
-        return Outcome.WRONG, None, f"{status}, and no JSON of ours: {error}"
-    if status in (200, 201) and value.registration is not None and value.decision is not None:
-        return Outcome.ACCEPTED, _accepted(value.registration, value.decision), ""
-    if status == 422 and value.type.endswith(_KEY_REUSED):
-        return Outcome.KEY_REUSED, None, ""
-    if 400 <= status < 500 and value.refusal and value.decision is not None:
-        decision = value.decision
-        return Outcome.REFUSED, Answer(decision.partition, decision.offset, refusal=value.refusal), ""
-    return Outcome.WRONG, None, f"{status} {value.type or 'without a decision'} {value.detail}".strip()
-
-
-def _accepted(registration: _Registration, decision: _Decision) -> Answer:
-    return Answer(
-        decision.partition,
-        decision.offset,
-        registration.id,
-        registration.status,
-        registration.arrival,
-        tuple(Seat(seat.number, seat.category, seat.status == "active") for seat in registration.seats),
-    )
 
 
 def attempts_of(scripts: list[Script]) -> tuple[Attempt, ...]:

@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from veltrix.load.answers import is_decided, link_in, read_answer
+from veltrix.load.answers import is_decided, link_in
 from veltrix.load.client import Connection, Target, open_connection
 from veltrix.load.patience import Patience
 from veltrix.load.plan import Request, Script, cancel_bytes
 from veltrix.promises.history import Kind
+from veltrix.promises.reading import read_answer
 
 _SLICE: Final = 200  # requests written before answers are looked at again
 _SWEEP_S: Final = 0.1

@@ -1,176 +1,239 @@
-"""What Veltrix promises, as checks on a run that is over: from what was seen to complaints."""
+"""What Veltrix promises, checked on a run that is over: gathers what was seen, and asks the promises."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
-from veltrix.adapters.memory import MemoryLedger, MemoryNotices
 from veltrix.audit import audit
-from veltrix.domain.facts import NumberedFact
-from veltrix.domain.notices import addressees
-from veltrix.ports.notices import NoticeStatus
+from veltrix.domain.facts import FactKind, NumberedFact
+from veltrix.domain.identifiers import command_id, split_arrival
+from veltrix.domain.outcomes import Decision
+from veltrix.domain.registration import Registration
+from veltrix.ports.queries import EventView
+from veltrix.promises import answers
+from veltrix.promises.books import Book, check_book
+from veltrix.promises.history import History, PoolRow, Row, Seat, Terms
+from veltrix.promises.seats import check_seats
+from veltrix.promises.told import Standing, all_over, delivered, one_notice_each
+from veltrix.registration.directory import PUBLIC, REGISTER
+from veltrix.sealing import BoxBroken, open_box
 from veltrix.simulation.cluster import Cluster
+from veltrix.simulation.exchanges import Exchange, attempts_of, registrations_of
 from veltrix.simulation.faults import FickleMailbox
-from veltrix.simulation.workload import Said
+from veltrix.simulation.witness import Witness
 
-_OVER = (NoticeStatus.ACCEPTED, NoticeStatus.REFUSED, NoticeStatus.SUPPRESSED, NoticeStatus.DEAD)
+_PLAIN: Final = frozenset(
+    {
+        FactKind.EVENT_CREATED,
+        FactKind.EVENT_OPENED,
+        FactKind.REGISTRATION_CONFIRMED,
+        FactKind.REGISTRATION_WAITLISTED,
+        FactKind.REGISTRATION_REFUSED,
+        FactKind.REGISTRATION_PROMOTED,
+        FactKind.REGISTRATION_CANCELLED,
+    }
+)
+"""What the naive clerk knows; of an event with anything else it says nothing."""
+_READABLE: Final = _PLAIN | {FactKind.REGISTRATION_HELD, FactKind.REGISTRATION_EXPIRED}
+"""What may happen to a registration for its answer and its row still to be compared."""
+_TURNED_AWAY: Final = frozenset({"overloaded", "event_busy"})
 
 
-async def everything(cluster: Cluster, history: list[Said], mailbox: FickleMailbox) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A run that is over, as far as checks need it."""
+
+    cluster: Cluster
+    exchanges: Sequence[Exchange]
+    mailbox: FickleMailbox
+    witness: Witness
+    books: Mapping[int, Book]
+
+    @property
+    def facts(self) -> Iterator[NumberedFact]:
+        """The facts of all partitions."""
+        for book in self.books.values():
+            yield from book.facts
+
+
+async def everything(
+    cluster: Cluster, exchanges: Sequence[Exchange], mailbox: FickleMailbox, witness: Witness
+) -> list[str]:
     """All complaints about a run that has converged."""
-    ledger, notices = cluster.engines.ledger, cluster.engines.notices
-    facts = [fact async for fact in _facts(cluster)]
-    complaints = [*cluster.loop.defects, *cluster.defects]
-    complaints += answered(history)
-    complaints += same_answers(history)
-    complaints += real_time_order(history)
-    complaints += await answers_stand(ledger, history)
-    complaints += await pools_add_up(cluster, sorted({said.event for said in history}))
-    complaints += terms_only_grow(cluster)
-    complaints += await told_once(notices, facts, mailbox)
-    report = await audit(cluster.engines.log, ledger, lambda done, total: None)
+    tables: Any = cluster.engines.ledger
+    books = {
+        number: Book(number, partition.decisions, partition.facts)
+        for number, partition in sorted(tables._tables.partitions.items())
+    }
+    seen = Seen(cluster, exchanges, mailbox, witness, books)
+    complaints = [*witness.complaints, *cluster.loop.defects, *cluster.defects]
+    for book in books.values():
+        complaints += check_book(book)
+        complaints += check_seats(book.facts)
+    complaints += await _answers(seen)
+    complaints += acknowledged(seen)
+    complaints += reads_stand(exchanges)
+    complaints += await _notices(seen)
+    report = await audit(cluster.engines.log, cluster.engines.ledger, lambda done, total: None)
     if not report.passed:
         complaints.append(f"audit: {report.reason}: {report.difference}")
-    if report.quarantined:
-        complaints.append(f"{report.quarantined} commands were quarantined")
     return complaints
 
 
-def answered(history: list[Said]) -> Iterator[str]:
-    """Everybody has a decision once all is well."""
-    for said in history:
-        if not said.settled:
-            yield f"unanswered: {said.kind} {said.key}, last answer {said.status}"
-        elif said.status is not None and said.status >= 500:
-            yield f"{said.status} for {said.kind} {said.key}: {said.answer}"
-
-
-def same_answers(history: list[Said]) -> Iterator[str]:
-    """Same key and same body: the same answer. Another body under the key: refused, or it was the first."""
-    by_key: dict[str, list[Said]] = defaultdict(list)
-    for said in history:
-        by_key[said.key].append(said)
-    for key, all_said in by_key.items():
-        accepted = {
-            str(said.answer.get("registration", {}).get("id")) for said in all_said if said.status == 201
-        }
-        if len(accepted) > 1:
-            yield f"key {key} made several registrations: {sorted(accepted)}"
-        places = defaultdict(set)
-        for said in all_said:
-            if said.place is not None:
-                places[repr(said.body)].add((said.place, said.status))
-        for found in places.values():
-            if len(found) > 1:
-                yield f"key {key} has several answers to one body: {sorted(found)}"
-
-
-def real_time_order(history: list[Said]) -> Iterator[str]:
-    """Whoever was answered before another one asked stands before that one."""
-    first: dict[str, Said] = {}
-    for said in history:
-        first.setdefault(said.key, said)
-    placed = [
-        said
-        for said in first.values()
-        if said.kind == "register" and said.tries == 1 and said.place is not None
-    ]
-    for event in sorted({said.event for said in placed}):
-        ours = sorted((said for said in placed if said.event == event), key=lambda said: said.sent_s)
-        heard = sorted(ours, key=lambda said: said.heard_s)
-        latest, index = -1, 0
-        for said in ours:
-            while index < len(heard) and heard[index].heard_s < said.sent_s:
-                place = heard[index].place
-                assert place is not None
-                latest = max(latest, place[1])
-                index += 1
-            assert said.place is not None
-            if said.place[1] < latest:
-                yield f"{said.key} stands at {said.place[1]}, before {latest}, which was answered earlier"
-
-
-async def answers_stand(ledger: MemoryLedger, history: list[Said]) -> list[str]:
-    """What was answered is in the ledger, and no seat number went to two."""
+async def _answers(seen: Seen) -> list[str]:
+    """What was answered, judged by the checks that judge a load on a real platform, event by event."""
     complaints: list[str] = []
-    seats: dict[tuple[str, int], str] = {}
-    for said in history:
-        if said.kind != "register" or said.status != 201:
-            continue
-        answered_with = said.answer["registration"]
-        found = await ledger.registration(answered_with["id"])
-        if found is None:
-            complaints.append(f"registration {answered_with['id']} was acknowledged and is not there")
-            continue
-        numbers = [seat["number"] for seat in answered_with["seats"]]
-        if numbers != [seat.number for seat in found.seats]:
-            complaints.append(f"registration {found.id} was answered other seats than it has")
-        for number in numbers:
-            owner = seats.setdefault((said.event, number), found.id)
-            if owner != found.id:
-                complaints.append(f"seat {number} of {said.event} went to {owner} and {found.id}")
-    return complaints
-
-
-async def pools_add_up(cluster: Cluster, events: list[str]) -> list[str]:
-    """In every pool taken = the seats of those who hold or have confirmed, and never beyond its ceiling."""
-    complaints: list[str] = []
-    seated: Counter[str] = Counter()
-    async for table, row in cluster.engines.ledger.rows():
-        if table == "seats" and row[3] in ("held", "confirmed"):
-            seated[str(row[0])] += 1
-    for event in events:
-        view = await cluster.engines.ledger.event(event)
+    cancels = [exchange for exchange in seen.exchanges if exchange.cancelled_link]
+    for event, asked in registrations_of(seen.exchanges).items():
+        view = await seen.cluster.engines.ledger.event(event)
         if view is None:
             complaints.append(f"event {event} is gone")
             continue
-        complaints += [
-            f"pool {pool.key} of {event}: taken {pool.taken} of {pool.capacity}, seated {seated[event]}"
-            for pool in view.pools
-            if pool.taken != seated[event] or pool.taken > pool.capacity
-        ]
+        facts = [fact for fact in seen.facts if fact.fact.event == event]
+        history = await _history(seen, view, facts, asked, cancels)
+        for finding in answers.check(history):
+            complaints += [f"{finding.check}: {example}" for example in finding.examples]
     return complaints
 
 
-def terms_only_grow(cluster: Cluster) -> Iterator[str]:
-    """No batch was committed under an older term than the one before it."""
-    last: dict[int, object] = {}
-    for partition, term in cluster.committed:
-        before = last.get(partition)
-        if before is not None and term < before:  # type: ignore[operator]  # terms compare
-            yield f"partition {partition}: a batch under {term} after one under {before}"
-        last[partition] = term
-
-
-async def told_once(notices: MemoryNotices, facts: list[NumberedFact], mailbox: FickleMailbox) -> list[str]:
-    """Each fact that concerns people led to one notice for each, which came to its end; a message came twice
-    only where the answer to it was lost."""
-    complaints: list[str] = []
-    expected: Counter[tuple[int, int, str | None]] = Counter(
-        (fact.partition, fact.seq, told.recipient)
-        for fact in facts
-        for told in addressees(fact.fact)
-        if told.recipient is not None
+async def _history(
+    seen: Seen,
+    view: EventView,
+    facts: Sequence[NumberedFact],
+    asked: Sequence[Exchange],
+    cancels: Sequence[Exchange],
+) -> History:
+    """The history of one event, without its rows where more happened than answers can be compared with."""
+    spec, kinds = view.event.spec, {fact.fact.kind for fact in facts}
+    capacities: dict[str, set[int]] = defaultdict(set)
+    for fact in facts:
+        for pool in fact.fact.event_after.spec.pools if fact.fact.event_after is not None else ():
+            capacities[pool.key].add(pool.capacity)
+    steady = all(len(different) == 1 for different in capacities.values())
+    terms = Terms(
+        event=view.event.id,
+        capacities={key: max(different) for key, different in capacities.items()},
+        categories={category.key: category.pools for category in spec.categories},
+        one_per_email=spec.one_per_email,
+        waitlist=None if spec.waitlist is None else spec.waitlist.size,
+        strict=spec.waitlist is not None and spec.waitlist.mode.value == "strict",
+        holds=spec.holds is not None,
+        exclusive=kinds <= _PLAIN and steady,
     )
-    found: Counter[tuple[int, int, str | None]] = Counter()
-    for registration in sorted({fact.fact.registration.id for fact in facts if fact.fact.registration}):
-        for notice, status, attempts, detail in await notices.of_registration(registration):
-            found[notice.partition, notice.seq, notice.recipient] += 1
-            if status not in _OVER:
-                complaints.append(f"notice {notice.id} is still {status} after {attempts}: {detail}")
-            elif status is NoticeStatus.ACCEPTED and not mailbox.arrived[notice.id]:
-                complaints.append(f"notice {notice.id} is accepted and never arrived")
-    complaints += [f"notice {notice} came again after it was over" for notice in mailbox.needless]
-    complaints += [
-        f"fact {key[0]}-{key[1]}: {expected[key]} to tell, {found[key]} notices"
-        for key in expected | found
-        if expected[key] != found[key]
+    rows, pools = None, None
+    if kinds <= _READABLE and steady:
+        rows = tuple([await _row(seen, registration) for registration in _last(facts)])
+        pools = tuple(PoolRow(pool.key, pool.capacity, pool.taken, pool.free) for pool in view.pools)
+    return History(terms, attempts_of(asked, cancels), rows, pools)
+
+
+def _last(facts: Sequence[NumberedFact]) -> list[Registration]:
+    """Each registration after its last fact."""
+    last: dict[str, Registration] = {}
+    for fact in facts:
+        registration = fact.fact.registration
+        if registration is not None and fact.fact.kind is not FactKind.REGISTRATION_REFUSED:
+            last[registration.id] = registration
+    return list(last.values())
+
+
+async def _row(seen: Seen, registration: Registration) -> Row:
+    """A registration as an export shows it, its box opened."""
+    keys = await seen.cluster.engines.vault.keys([registration.box.key_id])
+    try:
+        person = open_box(registration.box, registration.event, keys.get(registration.box.key_id))
+    except BoxBroken:
+        person = None
+    generation, offset = split_arrival(registration.arrival)
+    return Row(
+        registration.id,
+        f"{generation}.{offset}",
+        registration.status.value,
+        tuple(Seat(seat.number, seat.category, seat.active) for seat in registration.seats),
+        "" if person is None else person.email,
+        "" if person is None else person.name,
+    )
+
+
+def acknowledged(seen: Seen) -> Iterator[str]:
+    """A command that was acknowledged stands where it was said to, and one that was turned away nowhere."""
+    decisions: dict[str, Decision] = {}
+    by_offset: dict[tuple[int, int], Decision] = {}
+    for book in seen.books.values():
+        for decision in book.decisions:
+            by_offset[decision.partition, decision.offset] = decision
+            decisions.setdefault(decision.command, decision)
+    organizers = {fact.fact.event: fact.fact.organizer for fact in seen.facts}
+    untried: dict[str, float] = {}
+    for exchange in seen.exchanges:
+        event = exchange.event
+        if event is None or not exchange.public:
+            continue
+        command = command_id((organizers.get(event, ""), REGISTER, event, PUBLIC, exchange.key))
+        answer = exchange.answer if isinstance(exchange.answer, dict) else {}
+        if exchange.status == 202 and answer.get("decision"):
+            place = answer["decision"]["partition"], answer["decision"]["offset"]
+            stands = by_offset.get(place)
+            if stands is None or stands.command != command:
+                yield f"{exchange.key} was acknowledged at {place}, where {stands and stands.command} stands"
+        turned_away = str(answer.get("type", "")).rpartition(":")[2] in _TURNED_AWAY
+        if not turned_away:
+            untried.setdefault(command, exchange.sent_s)
+        elif command not in untried and command in decisions:
+            yield from _appended_all_the_same(seen, exchange, command, decisions[command])
+
+
+def _appended_all_the_same(
+    seen: Seen, turned_away: Exchange, command: str, decision: Decision
+) -> Iterator[str]:
+    """It was turned away: unless it was asked again since, it is not in the log."""
+    appended_s = seen.witness.appended_s[decision.partition, decision.offset]
+    asked_again = any(
+        turned_away.sent_s < other.sent_s <= appended_s and other.key == turned_away.key
+        for other in seen.exchanges
+    )
+    if not asked_again:
+        yield f"{turned_away.key} was turned away at {turned_away.heard_s} s, and {command} was appended"
+
+
+def reads_stand(exchanges: Sequence[Exchange]) -> Iterator[str]:
+    """Who was told of a registration can read it, and no client's reads of it go back."""
+    made: dict[str, float] = {}
+    seen: dict[tuple[str, str], tuple[float, int]] = {}
+    for exchange in sorted(exchanges, key=lambda each: each.sent_s):
+        answer = exchange.answer if isinstance(exchange.answer, dict) else {}
+        if exchange.heard_s is not None and exchange.status == 201 and "link" in answer:
+            made.setdefault(answer["link"], exchange.heard_s)
+    for exchange in sorted(exchanges, key=lambda each: each.sent_s):
+        link = exchange.path.removeprefix("/v1/registrations/")
+        if exchange.method != "GET" or link not in made or exchange.heard_s is None:
+            continue
+        if exchange.status == 404 and exchange.sent_s > made[link]:
+            yield f"{link} was told at {made[link]:.3f} s, and not found at {exchange.sent_s:.3f} s"
+        if exchange.status != 200:
+            continue
+        version = exchange.answer["registration"]["version"]
+        heard_s, newest = seen.get((exchange.client, link), (0.0, 0))
+        if exchange.sent_s >= heard_s and version < newest:
+            yield f"{exchange.client} read version {newest} of {link}, and {version} later"
+        if version >= newest:
+            seen[exchange.client, link] = exchange.heard_s, version
+
+
+async def _notices(seen: Seen) -> list[str]:
+    """Who was told, and how often."""
+    notices = seen.cluster.engines.notices
+    standings = [
+        Standing(notice, status, seen.witness.claims[notice.id], detail)
+        for registration in sorted(
+            {fact.fact.registration.id for fact in seen.facts if fact.fact.registration is not None}
+        )
+        for notice, status, _, detail in await notices.of_registration(registration)
     ]
+    complaints = [*one_notice_each(seen.facts, standings), *all_over(standings)]
+    complaints += delivered(standings, seen.mailbox.arrived)
+    complaints += [f"notice {notice} came again after it was over" for notice in seen.mailbox.needless]
     return complaints
-
-
-async def _facts(cluster: Cluster) -> AsyncIterator[NumberedFact]:
-    for partition in range(cluster.partitions):
-        for fact in await cluster.engines.ledger.facts(partition, 0, 10**9):
-            yield fact

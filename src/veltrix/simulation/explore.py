@@ -1,13 +1,11 @@
-"""One run: a cluster, its people and its nemesis from a seed; then calm, and the checks."""
+"""One run: a cluster, its people and its nemesis by a plan; then calm, and the checks."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -16,9 +14,12 @@ from veltrix.registration.access import new_api_key
 from veltrix.simulation import checks
 from veltrix.simulation.chance import Chance
 from veltrix.simulation.cluster import Cluster
-from veltrix.simulation.faults import FickleMailbox, Nemesis
+from veltrix.simulation.exchanges import Exchange, Recorder
+from veltrix.simulation.faults import FickleMailbox
 from veltrix.simulation.loop import SimulatedLoop, Stalled
-from veltrix.simulation.workload import Said, Workload
+from veltrix.simulation.plans import Plan, PlannedNemesis, PlannedWorkload, draw_visits
+from veltrix.simulation.timeline import Timeline
+from veltrix.simulation.witness import Witness
 
 CONVERGED_S: Final = 240.0
 """After calm everything must have come right within so many simulated seconds: a mail's lease and retries."""
@@ -28,7 +29,10 @@ LOOK_S: Final = 0.25
 
 @dataclass(slots=True)
 class Run:
-    """What one seed led to. `digest` is of the whole history: equal for equal seeds, code and Python."""
+    """What one seed led to. `digest` is of the whole history: equal for equal plans, code and Python.
+
+    `plan` is what happened on purpose, `timeline` the last of what happened at all, by host.
+    """
 
     seed: int
     complaints: list[str] = field(default_factory=list)
@@ -38,6 +42,8 @@ class Run:
     simulated_s: float = 0.0
     steps: int = 0
     digest: str = ""
+    plan: Plan | None = None
+    timeline: list[str] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
@@ -45,40 +51,57 @@ class Run:
         return not self.complaints
 
     def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {"verdict": "PASS" if self.passed else "FAIL", **asdict(self)}
+        """For `--json`, without the plan: a scenario file has that."""
+        told = asdict(self)
+        del told["plan"]
+        return {"verdict": "PASS" if self.passed else "FAIL", **told}
 
 
-def run(seed: int, seconds: float = 20.0) -> Run:
+def run(seed: int, seconds: float = 20.0, *, tracing: bool = False) -> Run:
     """Explore one seed: `seconds` of simulated time with people and faults, then calm."""
+    return _run(
+        seed, tracing, lambda nemesis: Plan(seed, seconds, nemesis.draw(seconds), draw_visits(seed, seconds))
+    )
+
+
+def run_plan(plan: Plan, *, tracing: bool = False) -> Run:
+    """Let happen what a plan says; the plan that a seed leads to gives the run of that seed."""
+    return _run(plan.seed, tracing, lambda nemesis: plan)
+
+
+def _run(seed: int, tracing: bool, planned: Callable[[PlannedNemesis], Plan]) -> Run:
     found = Run(seed)
     chance = Chance(seed)
     loop = SimulatedLoop(chance.stream("order"))
     cluster = Cluster(loop, chance, partitions=chance.stream("shape").randint(1, 3))
     mailbox = cluster.channel = FickleMailbox(cluster, chance.stream("mailbox"))
-    nemesis = Nemesis(cluster, chance.stream("nemesis"), mailbox)
-    history: list[Said] = []
-    with _defects_of_services(cluster.defects):
+    nemesis = PlannedNemesis(cluster, chance.stream("nemesis"), mailbox)
+    plan = found.plan = planned(nemesis)
+    nemesis.planned = plan.strikes
+    recorder, witness = Recorder(cluster), Witness(cluster)
+    timeline = Timeline(loop, nemesis.story, recorder.exchanges)
+    with timeline.listening(cluster.defects, tracing=tracing):
         try:
-            loop.run(_whole(cluster, nemesis, mailbox, history, found, seconds), RUN_MAX_S)
+            loop.run(_whole(cluster, nemesis, plan, found), RUN_MAX_S)
+            found.complaints += loop.run(
+                checks.everything(cluster, recorder.exchanges, mailbox, witness), RUN_MAX_S
+            )
         except Stalled as stalled:
-            found.complaints.append(f"stalled: {stalled}")
+            found.complaints += [f"stalled: {stalled}", *witness.complaints, *cluster.defects]
         finally:
             loop.bury()
     found.story, found.reached = nemesis.story, nemesis.reached
-    found.requests, found.simulated_s, found.steps = len(history), round(loop.time(), 3), loop.steps
-    found.digest = _digest(found, history)
+    found.requests, found.simulated_s, found.steps = (
+        len(recorder.exchanges),
+        round(loop.time(), 3),
+        loop.steps,
+    )
+    found.digest = _digest(found, recorder.exchanges)
+    found.timeline = timeline.lines() if tracing else []
     return found
 
 
-async def _whole(
-    cluster: Cluster,
-    nemesis: Nemesis,
-    mailbox: FickleMailbox,
-    history: list[Said],
-    found: Run,
-    seconds: float,
-) -> None:
+async def _whole(cluster: Cluster, nemesis: PlannedNemesis, plan: Plan, found: Run) -> None:
     shape = cluster.chance.stream("hosts")
     for kind, least, most in (("registration", 1, 2), ("processing", 2, 3), ("notification", 1, 2)):
         for number in range(shape.randint(least, most)):
@@ -87,18 +110,17 @@ async def _whole(
     await cluster.access.add(stored)
     while any(host.service is None for host in cluster.hosts.values()):  # noqa: ASYNC110 - time is virtual
         await asyncio.sleep(LOOK_S)
-    workload = Workload(
-        cluster, cluster.chance.stream("workload"), {"authorization": f"Bearer {key}"}, history=history
-    )
+    workload = PlannedWorkload(cluster, cluster.chance.stream("workload"), {"authorization": f"Bearer {key}"})
+    workload.planned = plan.visits
     await workload.publish(shape.randint(1, 3))
     raging = asyncio.create_task(nemesis.rage())
-    await workload.run(seconds)
+    await workload.run(plan.seconds)
     await nemesis.calm()
-    await raging
+    raging.cancel()
+    await asyncio.gather(raging, return_exceptions=True)
     await workload.ask_again()
     if not await _converged(cluster):
         found.complaints.append(f"not converged {CONVERGED_S:.0f} simulated seconds after calm")
-    found.complaints += await checks.everything(cluster, history, mailbox)
 
 
 async def _converged(cluster: Cluster) -> bool:
@@ -126,37 +148,10 @@ async def _quiet(cluster: Cluster) -> bool:
     )
 
 
-class _Errors(logging.Handler):
-    """Whatever a service logs as an error: a defect, or something that no run may come to."""
-
-    def __init__(self, found: list[str]) -> None:
-        super().__init__(logging.ERROR)
-        self._found = found
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep it, with its exception's last line."""
-        error = record.exc_info[1] if record.exc_info else None
-        self._found.append(
-            f"{record.getMessage()}: {type(error).__name__}: {error}" if error else record.getMessage()
-        )
-
-
-@contextmanager
-def _defects_of_services(found: list[str]) -> Iterator[None]:
-    """Errors in the logs of the services are complaints; anything less is what faults look like."""
-    logger, handler = logging.getLogger("veltrix"), _Errors(found)
-    propagate, logger.propagate = logger.propagate, False
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
-
-
-def _digest(found: Run, history: list[Said]) -> str:
+def _digest(found: Run, exchanges: list[Exchange]) -> str:
     said = [
-        (each.kind, each.key, each.sent_s, each.heard_s, each.status, repr(each.answer)) for each in history
+        (each.method, each.path, each.key, each.sent_s, each.heard_s, each.status, repr(each.answer))
+        for each in exchanges
     ]
     whole = repr((found.steps, found.simulated_s, found.story, found.complaints, said))
     return hashlib.blake2b(whole.encode(), digest_size=16).hexdigest()
