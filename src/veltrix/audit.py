@@ -23,6 +23,18 @@ Row = tuple[str, tuple[object, ...]]
 _TERM = Term(0, 1)
 
 
+class _NoTime:
+    """A replay has no commit times: nothing that is compared reads the ledger's clock."""
+
+    def now_ms(self) -> int:
+        """Never."""
+        return 0
+
+    def monotonic_s(self) -> float:
+        """Never."""
+        return 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """The first place where ledger and replay part: a row that only one has, or that they have otherwise."""
@@ -59,7 +71,7 @@ async def audit(log: Log, ledger: LedgerRows, progress: Callable[[int, int], Non
     Raises `Mismatch` when the log does not hold what the ledger says it decided.
     """
     report = AuditReport()
-    replayed = MemoryLedger()
+    replayed = MemoryLedger(clock=_NoTime())
     theirs = ledger.rows()
     row = await anext(theirs, None)
     heads: list[Row] = []

@@ -26,12 +26,15 @@ from veltrix.registration.service import RegistrationService
 from veltrix.registration.settings import Settings
 from veltrix.simulation.chance import Chance
 from veltrix.simulation.coordinator import Elections, SimCoordinator
+from veltrix.simulation.difficulties import Difficulties
 from veltrix.simulation.engines import Engines, SimLedger, SimLog, SimNotices, SimVault
+from veltrix.simulation.guards import guarded
 from veltrix.simulation.hints import SimFeed, SimReplies, Topic
 from veltrix.simulation.ledger import EngineLedger
 from veltrix.simulation.log import LogEngine
 from veltrix.simulation.loop import Life, SimulatedLoop
 from veltrix.simulation.network import Network, Server
+from veltrix.simulation.releases import releases
 
 BEGAN_MS: Final = 1_800_000_000_000
 ENGINES: Final = ("log", "ledger", "vault", "notices", "coordinator", "topics")
@@ -129,6 +132,8 @@ class Cluster:
 
     def __post_init__(self) -> None:
         loop = self.loop
+        self.difficulties = Difficulties(self.chance.stream("difficulties"))
+        loop.surroundings += [guarded, lambda: releases(self.old), self.difficulties.installed]
         self.network = Network(loop, self.chance.stream("network"))
         servers = {name: Server(name, loop.begin(name)) for name in ENGINES}
         clock = SimClock(loop)

@@ -158,9 +158,7 @@ class SimLedger:
         """Record how far facts are published."""
         await self._again(lambda: self._ledger.relayed(partition, term, seq))
 
-    async def due(
-        self, partition: int, before_ms: int, limit: int, *, reminders: bool = True
-    ) -> list[Due]:
+    async def due(self, partition: int, before_ms: int, limit: int, *, reminders: bool = True) -> list[Due]:
         """Work whose time has come."""
         return await self._fresh(lambda: self._ledger.due(partition, before_ms, limit, reminders=reminders))
 

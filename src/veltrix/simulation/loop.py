@@ -15,7 +15,7 @@ import weakref
 from asyncio import events
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from contextvars import Context, ContextVar, copy_context
 from itertools import count
 from random import Random
@@ -99,6 +99,8 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         self.outside = Life("outside", 0)
         self.steps = 0
         self.defects: list[str] = []
+        self.surroundings: list[Callable[[], AbstractContextManager[None]]] = []
+        """Entered while it runs: what stands in for the real world, and keeps it out."""
         self._random = random
         self._now_s = 0.0
         self._numbers = count()
@@ -270,7 +272,10 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         sys.set_asyncgen_hooks(firstiter=self._generator_begins, finalizer=self._generator_ends)
         events._set_running_loop(self)
         try:
-            yield
+            with ExitStack() as stack:
+                for surrounding in self.surroundings:
+                    stack.enter_context(surrounding())
+                yield
         finally:
             events._set_running_loop(None)
             sys.set_asyncgen_hooks(*hooks)

@@ -63,6 +63,7 @@ class Workload:
             event = created["id"]
             await self._ask("POST", f"/v1/events/{event}/open", None, self.headers)
             self.events.append(event)
+        self.cluster.difficulties.calm = False
 
     async def run(self, seconds: float) -> None:
         """Clients come at random times for so long; returns when each has its answer, or gave up."""

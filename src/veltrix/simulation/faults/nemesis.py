@@ -61,8 +61,12 @@ class Nemesis:
 
     @property
     def reached(self) -> Counter[str]:
-        """How often each fault happened, by name."""
-        return self._scene.reached
+        """How often each fault happened, each `site …` was difficult, each `mark …` was passed."""
+        difficulties = self._cluster.difficulties
+        reached = Counter(self._scene.reached)
+        reached.update({f"site {site}": count for site, count in difficulties.reached.items()})
+        reached.update({f"mark {mark}": count for mark, count in difficulties.marks.items()})
+        return reached
 
     @property
     def story(self) -> list[str]:
@@ -91,7 +95,7 @@ class Nemesis:
 
     async def calm(self) -> None:
         """End every fault, bring every host back, and then break again what the core can do without."""
-        self._calm = True
+        self._calm = self._cluster.difficulties.calm = True
         running = sorted(self._running, key=lambda task: task.get_name())
         for task in running:
             task.cancel()
