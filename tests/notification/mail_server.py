@@ -24,7 +24,8 @@ class MailServer:
     """Keeps what it accepted. `answers` maps a step (MAIL, RCPT, DATA) to what to say instead of yes.
 
     `drop` names the step whose answer never comes: the connection ends. `hang` names one that waits for
-    `release`. `closes` ends the connection after each mail, as servers do with idle clients.
+    `release`. `closes` ends the connection after each mail, as servers do with idle clients. `pipelining` is
+    offered, and what is `withheld` (`8BITMIME`, say) is not; `options` are those of the last MAIL.
     """
 
     accepted: list[tuple[str, list[str], bytes, dict[str, Any]]] = field(default_factory=list)
@@ -32,26 +33,42 @@ class MailServer:
     drop: str = ""
     hang: str = ""
     closes: bool = False
+    pipelining: bool = True
+    withheld: frozenset[str] = frozenset()
+    options: list[str] = field(default_factory=list)
     release: asyncio.Event = field(default_factory=asyncio.Event)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     connections: int = 0
     port: int = 0
     transports: list[asyncio.BaseTransport] = field(default_factory=list)
 
+    async def handle_EHLO(  # noqa: N802 - aiosmtpd looks for this name
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        """EHLO: what is offered."""
+        session.host_name = hostname
+        kept = [each for each in responses if each[4:].split()[0] not in self.withheld]
+        return [*kept[:-1], "250-PIPELINING", kept[-1]] if self.pipelining else kept
+
     async def handle_MAIL(  # noqa: N802 - aiosmtpd looks for this name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """MAIL FROM."""
-        envelope.mail_from = address
-        envelope.mail_options.extend(options)
-        return await self._say("MAIL", server)
+        self.options = options
+        said = await self._say("MAIL", server)
+        if said.startswith("250"):
+            envelope.mail_from = address
+            envelope.mail_options.extend(options)
+        return said
 
     async def handle_RCPT(  # noqa: N802 - as above
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """RCPT TO."""
-        envelope.rcpt_tos.append(address)
-        return await self._say("RCPT", server)
+        said = await self._say("RCPT", server)
+        if said.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return said
 
     async def handle_DATA(  # noqa: N802 - as above
         self, server: SMTP, session: Session, envelope: Envelope

@@ -1,4 +1,4 @@
-"""Links, ticket codes and receipts: unguessable strings that are computed, never stored.
+"""Links, ticket codes, receipts and the like: unguessable strings that are computed, never stored.
 
 Each is `prefix + base32(payload | tag)`, with an 80-bit tag of HMAC-SHA256 over the payload, what it is
 for, and the holder version that only the ledger knows: a transfer raises that version, and every older
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from veltrix.domain.identifiers import COMMAND, REGISTRATION, raw_of
+from veltrix.domain.identifiers import COMMAND, NOTICE, REGISTRATION, raw_of
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -27,6 +27,8 @@ LINK_PREFIX: Final = "r1"
 _BLOCK_BYTES: Final = 64
 TICKET_PREFIX: Final = "T1"
 RECEIPT_PREFIX: Final = "d1"
+CHOICE_PREFIX: Final = "u1"
+BOUNCE_PREFIX: Final = "b1"
 
 
 class Link(NamedTuple):
@@ -119,11 +121,47 @@ class Signer:
         command = COMMAND + payload[:_ID_BYTES].hex()
         return Receipt(command, int.from_bytes(payload[16:18], "big"), int.from_bytes(payload[18:], "big"))
 
+    def choice(self, organizer: str, address: str, category: str) -> str:
+        """What lets a person choose not to get mail of a category from an organizer. `address` is the hash
+        of their address (`sealing.AddressHashes`); it does not expire, and opens nothing else."""
+        raw = bytes.fromhex(address)
+        return (
+            CHOICE_PREFIX + _encode(raw + self._tag(b"choice", raw + _choice(organizer, category), 0)).lower()
+        )
+
+    def read_choice(self, text: str, organizer: str, category: str) -> str | None:
+        """Whose choice it is (the hash of an address); None when it is not one of ours for these."""
+        raw = _decode(text, CHOICE_PREFIX, _ID_BYTES + _TAG_BYTES)
+        if raw is None:
+            return None
+        address, tag = raw[:_ID_BYTES], raw[_ID_BYTES:]
+        wanted = self._tag(b"choice", address + _choice(organizer, category), 0)
+        return address.hex() if hmac.compare_digest(tag, wanted) else None
+
+    def bounce(self, notice: str) -> str:
+        """What an envelope sender carries, so that a report that comes back to it names the notice."""
+        raw = raw_of(notice)
+        return BOUNCE_PREFIX + _encode(raw + self._tag(b"bounce", raw, 0)).lower()
+
+    def read_bounce(self, text: str) -> str | None:
+        """The notice's id; None when it is not one of ours."""
+        raw = _decode(text, BOUNCE_PREFIX, _ID_BYTES + _TAG_BYTES)
+        if raw is None:
+            return None
+        payload, tag = raw[:_ID_BYTES], raw[_ID_BYTES:]
+        if not hmac.compare_digest(tag, self._tag(b"bounce", payload, 0)):
+            return None
+        return NOTICE + payload.hex()
+
     def _tag(self, purpose: bytes, payload: bytes, holder: int) -> bytes:
         inner, outer = _keyed(self.secret, purpose)
         inner.update(payload + holder.to_bytes(4, "big"))
         outer.update(inner.digest())
         return outer.digest()[:_TAG_BYTES]
+
+
+def _choice(organizer: str, category: str) -> bytes:
+    return f"{organizer}\0{category}".encode()
 
 
 def _keyed(secret: bytes, purpose: bytes) -> tuple[_Hash, _Hash]:
