@@ -155,6 +155,12 @@ PROBLEMS: Final[dict[str, tuple[str, str]]] = {
         "Diese Entscheidung gibt es nicht",
         "Die Quittung ist nicht von uns, oder ihre Anfrage kam nie an.",
     ),
+    "unknown_endpoint": ("Diesen Endpunkt gibt es nicht", "Diesen Endpunkt gibt es nicht, oder nicht mehr."),
+    "unknown_notice": ("Diese Benachrichtigung gibt es nicht", "Diese Benachrichtigung gibt es nicht."),
+    "unknown_secret": (
+        "Dieses Geheimnis gibt es nicht",
+        "Der Endpunkt hat es nicht, oder es ist abgelaufen.",
+    ),
     "method_not_allowed": (
         "Die Methode passt nicht",
         "Diese Adresse kennt diese Methode nicht; siehe 'Allow'.",
@@ -162,6 +168,10 @@ PROBLEMS: Final[dict[str, tuple[str, str]]] = {
     "request_timeout": (
         "Die Anfrage kam zu langsam",
         "Der Inhalt kam nicht rechtzeitig an. Bitte senden Sie ihn noch einmal.",
+    ),
+    "last_secret": (
+        "Der Endpunkt braucht ein Geheimnis",
+        "Es ist das einzige, das bleibt. Machen Sie erst ein neues; es kann die alten sofort beenden.",
     ),
     "person_erased": (
         "Die persönlichen Daten wurden gelöscht",
@@ -201,6 +211,14 @@ PROBLEMS: Final[dict[str, tuple[str, str]]] = {
     ),
     "overloaded": ("Gerade ist sehr viel los", "Bitte versuchen Sie es gleich noch einmal."),
     "stopping": ("Dieser Server startet neu", "Bitte versuchen Sie es gleich noch einmal."),
+    "too_many_endpoints": (
+        "Zu viele Endpunkte",
+        "Sie haben {most} Endpunkte, mehr sind nicht möglich. Entfernen Sie zuerst einen.",
+    ),
+    "too_many_secrets": (
+        "Zu viele Geheimnisse",
+        "Der Endpunkt hat {most} gültige Geheimnisse, mehr sind nicht möglich. Beenden Sie zuerst eines.",
+    ),
     "too_many_streams": ("Zu viele sehen zu", "Bitte versuchen Sie es gleich noch einmal."),
     "unavailable": ("Zurzeit nicht verfügbar", "Bitte versuchen Sie es gleich noch einmal."),
 }
@@ -235,5 +253,20 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "no_row": ("ist keine Zeile", "ein JSON-Objekt je Zeile"),
     "no_column": ("fehlt als Spalte", "ergänzen Sie die Spalte in der ersten Zeile"),
+    "no_url": ("ist keine URL", "geben Sie eine an wie https://crm.example.org/hooks"),
+    "url_not_https": ("beginnt nicht mit https://", "geben Sie eine https-URL an; es geht um Geschäftsdaten"),
+    "url_credentials": (
+        "enthält einen Benutzernamen oder ein Passwort",
+        "lassen Sie es weg; prüfen Sie stattdessen die Signatur",
+    ),
+    "url_fragment": ("hat ein Fragment", "lassen Sie alles ab '#' weg"),
+    "url_not_public": (
+        "führt zu {shown}, wohin keine Webhooks gehen",
+        "geben Sie eine Adresse des öffentlichen Internets an, oder bitten Sie den Betreiber um Freigabe",
+    ),
+    "nothing_chosen": (
+        "wählt nichts aus",
+        "nennen Sie ids, einen Endpunkt, eine Veranstaltung, Status oder eine Zeit",
+    ),
     "domain": ("{fault}", "{remedy}"),
 }

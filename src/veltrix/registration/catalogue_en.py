@@ -110,6 +110,9 @@ PROBLEMS: Final[dict[str, tuple[str, str]]] = {
     "forbidden": ("The API key may not do this", "The API key lacks the scope '{scope}'."),
     "not_found": ("Nothing is here", "There is nothing at this address."),
     "unknown_decision": ("No such decision", "The receipt is not one of ours, or its request never arrived."),
+    "unknown_endpoint": ("No such endpoint", "There is no such endpoint, or it was taken away."),
+    "unknown_notice": ("No such notice", "There is no such notice."),
+    "unknown_secret": ("No such secret", "The endpoint has no such secret, or it has ended."),
     "method_not_allowed": (
         "The method does not fit",
         "This address does not answer to that method; see 'Allow'.",
@@ -117,6 +120,10 @@ PROBLEMS: Final[dict[str, tuple[str, str]]] = {
     "request_timeout": (
         "The request came too slowly",
         "The body did not arrive in time. Please send it again.",
+    ),
+    "last_secret": (
+        "The endpoint needs a secret",
+        "It is the only secret that lasts. Make a new one first; it can end the old ones at once.",
     ),
     "person_erased": (
         "The personal data was erased",
@@ -153,6 +160,14 @@ PROBLEMS: Final[dict[str, tuple[str, str]]] = {
     ),
     "overloaded": ("Very much is going on right now", "Please try again in a moment, with the same key."),
     "stopping": ("This server is restarting", "Please try again in a moment, with the same key."),
+    "too_many_endpoints": (
+        "Too many endpoints",
+        "You have {most} endpoints, which is the most. Take one away first.",
+    ),
+    "too_many_secrets": (
+        "Too many secrets",
+        "The endpoint has {most} secrets in force, which is the most. End one first, or wait for one to end.",
+    ),
     "too_many_streams": (
         "Too many people are watching",
         "Please try again in a moment, or ask without a stream.",
@@ -187,5 +202,14 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     "unknown_code": ("is no access code of this event", "give its 'code', or the 'id' of one that exists"),
     "no_row": ("is no row", "give one JSON object a line"),
     "no_column": ("is missing as a column", "add the column to the first line"),
+    "no_url": ("is no URL", "give a URL such as https://crm.example.org/hooks"),
+    "url_not_https": ("does not begin with https://", "give an https URL; posts carry business data"),
+    "url_credentials": ("has a user name or a password in it", "leave it out; verify the signature instead"),
+    "url_fragment": ("has a fragment", "leave out everything from '#' on"),
+    "url_not_public": (
+        "leads to {shown}, where webhooks are not sent",
+        "give an address of the public internet, or ask the operator to allow the network",
+    ),
+    "nothing_chosen": ("chooses nothing", "name ids, an endpoint, an event, statuses or a time"),
     "domain": ("{fault}", "{remedy}"),
 }

@@ -39,6 +39,18 @@ _PATH_PARAMETERS: Final[dict[str, dict[str, Any]]] = {
         "description": "A registration's link (`r1…`), or its id (`reg_…`) with an organizer's key.",
         "schema": {"type": "string", "pattern": "^(r1[a-z2-7]{42}|reg_[0-9a-f]{32})$"},
     },
+    "endpoint": {
+        "description": "The endpoint's id.",
+        "schema": {"type": "string", "pattern": "^ep_[0-9a-f]{32}$"},
+    },
+    "secret": {
+        "description": "The id of one of its secrets.",
+        "schema": {"type": "string", "pattern": "^sgn_[0-9a-f]{32}$"},
+    },
+    "notice": {
+        "description": "The notice's id: the `webhook-id` of its posts.",
+        "schema": {"type": "string", "pattern": "^ntc_[0-9a-f]{32}$"},
+    },
     "token": {
         "description": "A receipt: the end of the `Location` of a 202.",
         "schema": {"type": "string", "pattern": "^d1[a-z2-7]{58}\\.[0-9a-f]{16}$"},
@@ -294,7 +306,14 @@ def problem_codes(operation: Operation) -> list[str]:
 
 def _sample(code: str, status: int) -> Mapping[str, Any]:
     words = problem_words(code, "en")
-    params = {"scope": "write", "most_bytes": limits.BODY_MAX_BYTES, "types": "application/json"}
+    params = {
+        "scope": "write",
+        "most": limits.WEBHOOK_SECRETS_MAX
+        if code == "too_many_secrets"
+        else limits.ENDPOINTS_PER_ORGANIZER_MAX,
+        "most_bytes": limits.BODY_MAX_BYTES,
+        "types": "application/json",
+    }
     return {
         "type": TYPE_PREFIX + code,
         "title": words.title,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from veltrix.registration import corrections, door, registrations
+from veltrix.registration import corrections, door, endpoint_bodies, notices, registrations
 from veltrix.registration.bodies import RegisterBody
 from veltrix.registration.event_bodies import EventIn
 
@@ -47,6 +47,14 @@ SAMPLES: Final[dict[Any, Any]] = {
     corrections.ChangeBody: {"contact": {"name": "Ada King"}},
     door.CheckInBody: {"ticket": "T1AAAAAAAAAAAAAAAAAAAAAAA", "scan_id": "door-1-0001"},
     door.EraseBody: {"email": "ada@example.org"},
+    endpoint_bodies.EndpointIn: {
+        "url": "https://crm.example.org/hooks/veltrix",
+        "kinds": ["registration.confirmed", "registration.cancelled"],
+    },
+    endpoint_bodies.EndpointChange: {"description": "The CRM", "on_unknown": "hold"},
+    endpoint_bodies.RotateBody: {"overlap_s": 86_400},
+    notices.NoticesChosen: {"statuses": ["dead"]},
+    notices.ReleaseBody: {"statuses": ["unknown"], "send": True},
     dict[str, Any]: {"venue": "New Town Hall"},
 }
 
