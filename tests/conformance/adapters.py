@@ -15,6 +15,7 @@ from tests.conformance.on_postgres import (
     postgres_access,
     postgres_ledger,
     postgres_notices,
+    postgres_outreach,
     postgres_vault,
 )
 from tests.conformance.on_simulation import (
@@ -37,6 +38,7 @@ from veltrix.adapters.memory import (
     MemoryLog,
     MemoryMailbox,
     MemoryNotices,
+    MemoryOutreach,
     MemoryReplies,
     MemorySettingsStore,
     MemoryVault,
@@ -48,15 +50,19 @@ from veltrix.adapters.sqlite import (
     SqliteLedger,
     SqliteLog,
     SqliteNotices,
+    SqliteOutreach,
     SqliteVault,
 )
 from veltrix.ports.access import Access
 from veltrix.ports.channel import Channel
 from veltrix.ports.coordinator import Coordinator
+from veltrix.ports.deliveries import Deliveries
 from veltrix.ports.feed import Feed, Replies
+from veltrix.ports.fulfilment import Fulfilment
 from veltrix.ports.ledger import Ledger, LedgerRows
 from veltrix.ports.log import Log
 from veltrix.ports.notices import Notices
+from veltrix.ports.outreach import Outreach
 from veltrix.ports.queries import Queries
 from veltrix.ports.settings import ClusterSettings
 from veltrix.ports.vault import Vault
@@ -79,6 +85,10 @@ class ClosableReplies(Replies, Closable, Protocol):
 
 class WholeLedger(Ledger, Queries, LedgerRows, Protocol):
     """The three views of one ledger, as each adapter has them."""
+
+
+class WholeNotices(Notices, Deliveries, Fulfilment, Protocol):
+    """The three views of notification's store, as each adapter has them."""
 
 
 Port = TypeVar("Port", bound=Closable)
@@ -217,6 +227,16 @@ NOTICES: dict[str, Entry[Notices]] = {
     "sqlite": _in_file(SqliteNotices.open, "notices.db"),
     "postgres": Entry(postgres_notices, lasting=True, engine="postgres_server"),
     "simulated": Entry(simulated_notices, lasting=True, engine=ENGINE),
+}
+DELIVERIES: dict[str, Entry[WholeNotices]] = {
+    "memory": _in_memory(MemoryNotices),
+    "sqlite": _in_file(SqliteNotices.open, "notices.db"),
+    "postgres": Entry(postgres_notices, lasting=True, engine="postgres_server"),
+}
+OUTREACH: dict[str, Entry[Outreach]] = {
+    "memory": _in_memory(MemoryOutreach),
+    "sqlite": _in_file(SqliteOutreach.open, "outreach.db"),
+    "postgres": Entry(postgres_outreach, lasting=True, engine="postgres_server"),
 }
 ACCESS: dict[str, Entry[Access]] = {
     "memory": _in_memory(MemoryAccess),

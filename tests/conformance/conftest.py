@@ -14,16 +14,19 @@ from tests.conformance.adapters import (
     CHANNELS,
     CLUSTER_SETTINGS,
     COORDINATORS,
+    DELIVERIES,
     FEEDS,
     LEDGERS,
     LOGS,
     NOTICES,
+    OUTREACH,
     REPLIES,
     VAULTS,
     Entry,
     HandClock,
     Subject,
     WholeLedger,
+    WholeNotices,
     opened,
     params,
 )
@@ -34,6 +37,7 @@ from veltrix.ports.coordinator import Coordinator
 from veltrix.ports.feed import Feed, Replies
 from veltrix.ports.log import Log
 from veltrix.ports.notices import Notices
+from veltrix.ports.outreach import Outreach
 from veltrix.ports.settings import ClusterSettings
 from veltrix.ports.vault import Vault
 
@@ -144,6 +148,38 @@ async def notices(request, tmp_path: Path) -> AsyncIterator[Subject[Notices]]:
 @pytest.fixture(params=params(NOTICES, lasting=True))
 async def lasting_notices(request, tmp_path: Path) -> AsyncIterator[Subject[Notices]]:
     """A store of notices that outlives a close."""
+    subject = await opened(request, tmp_path)
+    yield subject
+    await subject.close()
+
+
+@pytest.fixture(params=params(DELIVERIES))
+async def deliveries(request, tmp_path: Path) -> AsyncIterator[Subject[WholeNotices]]:
+    """A store of notices, as operators have it too."""
+    subject = await opened(request, tmp_path)
+    yield subject
+    await subject.close()
+
+
+@pytest.fixture(params=params(DELIVERIES, lasting=True))
+async def lasting_deliveries(request, tmp_path: Path) -> AsyncIterator[Subject[WholeNotices]]:
+    """The same, outliving a close."""
+    subject = await opened(request, tmp_path)
+    yield subject
+    await subject.close()
+
+
+@pytest.fixture(params=params(OUTREACH))
+async def outreach(request, tmp_path: Path) -> AsyncIterator[Subject[Outreach]]:
+    """A store of what organizers chose."""
+    subject = await opened(request, tmp_path)
+    yield subject
+    await subject.close()
+
+
+@pytest.fixture(params=params(OUTREACH, lasting=True))
+async def lasting_outreach(request, tmp_path: Path) -> AsyncIterator[Subject[Outreach]]:
+    """The same, outliving a close."""
     subject = await opened(request, tmp_path)
     yield subject
     await subject.close()
