@@ -167,6 +167,18 @@ async def test_orders_have_numbers_without_a_gap(outreach: Subject[Outreach]):
     assert len(await outreach.it.orders(0, 3)) == 3
 
 
+async def test_a_repeated_request_gives_no_second_order(outreach: Subject[Outreach]):
+    """Orders of one request are one, whoever repeats it and when; those of no request are one each."""
+    order = Order(OrderKind.REPLAY, "org", 100, target="ep_1", request="cmd_1")
+    numbers = await asyncio.gather(*(outreach.it.give(order) for _ in range(5)))
+    assert numbers == [1] * 5
+    assert await outreach.it.give(replace(order, request="cmd_2")) == 2
+    assert await outreach.it.give(replace(order, created_ms=300)) == 1
+    assert [each.request for each in await outreach.it.orders(0, 10)] == ["cmd_1", "cmd_2"]
+    assert await outreach.it.give(replace(order, request="")) == 3
+    assert await outreach.it.give(replace(order, request="")) == 4
+
+
 async def test_the_revision_tells_of_changes(outreach: Subject[Outreach]):
     """It rises with what is cached elsewhere, and not with what is asked each time."""
     seen = [await outreach.it.revision()]

@@ -19,6 +19,8 @@ from veltrix.adapters.memory import (
     MemoryFeed,
     MemoryLedger,
     MemoryLog,
+    MemoryNotices,
+    MemoryOutreach,
     MemoryReplies,
     MemoryVault,
 )
@@ -26,11 +28,13 @@ from veltrix.adapters.system import SystemClock, SystemEntropy
 from veltrix.domain.credentials import Signer
 from veltrix.observability.metrics import NullMetrics
 from veltrix.ports.access import Scope
+from veltrix.ports.destinations import Finding, Unfit
 from veltrix.ports.log import Appended, LogRecord, Record
 from veltrix.processing.service import ProcessingService
 from veltrix.registration.access import new_api_key
 from veltrix.registration.service import RegistrationService
 from veltrix.registration.settings import Settings
+from veltrix.registration.telling import Telling
 
 EVENT: dict[str, Any] = {
     "slug": "party",
@@ -86,6 +90,14 @@ class QuickLog(MemoryLog):
         return await super().read(partition, offset, max_records, min(wait_s, 0.01))
 
 
+class Inside:
+    """Takes every URL for a good one but those that name this machine."""
+
+    async def judge(self, url: str) -> Finding | None:
+        """What is wrong with a URL."""
+        return Finding(Unfit.NOT_PUBLIC, "127.0.0.1 (loopback)") if "127.0.0.1" in url else None
+
+
 class House:
     """The services with their ports, and clients for them."""
 
@@ -98,6 +110,10 @@ class House:
         self.replies: Any = changes.pop("replies", None) or MemoryReplies()
         self.access = MemoryAccess()
         self.signer = Signer(b"s" * 32)
+        self.outreach, self.notices = MemoryOutreach(), MemoryNotices()
+        self.telling = Telling(
+            self.outreach, self.notices, changes.pop("destinations", None) or Inside(), b"t" * 32
+        )
         self.service: Any = RegistrationService(
             log=self.log,
             queries=changes.pop("queries", None) or self.ledger,
@@ -108,6 +124,7 @@ class House:
             clock=self.clock,
             entropy=self.entropy,
             signer=self.signer,
+            telling=self.telling,
             settings=settings,
             **changes,
         )

@@ -11,10 +11,10 @@ class Unfit(StrEnum):
     """What is wrong with a URL; the first that applies."""
 
     NO_URL = "no_url"
-    NOT_HTTPS = "url_not_https"
-    CREDENTIALS = "url_credentials"
-    FRAGMENT = "url_fragment"
-    NOT_PUBLIC = "url_not_public"
+    NOT_HTTPS = "not_https"
+    CREDENTIALS = "credentials"
+    FRAGMENT = "fragment"
+    NOT_PUBLIC = "not_public"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from veltrix.domain import limits
 from veltrix.domain.identifiers import ENDPOINT, SIGNING, is_id
+from veltrix.ports.destinations import Unfit
 from veltrix.ports.errors import Rejected
 from veltrix.ports.outreach import Endpoint, Scheme, SigningSecret
 from veltrix.ports.system import Clock, Entropy
@@ -31,6 +32,13 @@ from veltrix.registration.telling import Telling
 from veltrix.sealing import NONCE_BYTES, open_secret, seal_secret
 
 _HEX_CHARS: Final = 32
+_FAULTS: Final = {
+    Unfit.NO_URL: "no_url",
+    Unfit.NOT_HTTPS: "url_not_https",
+    Unfit.CREDENTIALS: "url_credentials",
+    Unfit.FRAGMENT: "url_fragment",
+    Unfit.NOT_PUBLIC: "url_not_public",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +191,7 @@ class EndpointBook:
         faults = [*check_kinds(kinds), *check_description(description)]
         finding = None if url is None else await self.telling.destinations.judge(url)
         if finding is not None:
-            faults.insert(0, FaultAt("/url", finding.unfit.value, {"shown": finding.shown}))
+            faults.insert(0, FaultAt("/url", _FAULTS[finding.unfit], {"shown": finding.shown}))
         return faults
 
     async def _add(self, endpoint: Endpoint, name: str, scheme: Scheme, others_end_ms: int | None) -> str:
@@ -196,6 +204,9 @@ class EndpointBook:
                 SigningSecret(name, endpoint.id, scheme, sealed, now_ms), others_end_ms=others_end_ms
             )
         except Rejected:
+            for secret in await self.telling.outreach.secrets([endpoint.id]):
+                if secret.id == name:  # the same request came twice at once, and the other one was first
+                    return for_receiver(self._open(secret))
             raise Problem("too_many_secrets", params={"most": limits.WEBHOOK_SECRETS_MAX}) from None
         return for_receiver(text)
 

@@ -91,14 +91,14 @@ class NoticesChosen(msgspec.Struct, forbid_unknown_fields=True):
     until: _Time | None = None
 
 
-class ReleaseBody(NoticesChosen, forbid_unknown_fields=True):
+class HeldChosen(NoticesChosen, forbid_unknown_fields=True):
     """Which held notices to let go, as above: to be sent, or with `send: false` to be dropped."""
 
     send: bool = True
 
 
 _replay = msgspec.json.Decoder(NoticesChosen)
-_release = msgspec.json.Decoder(ReleaseBody)
+_release = msgspec.json.Decoder(HeldChosen)
 
 
 class NoticeDesk:

@@ -54,7 +54,7 @@ SAMPLES: Final[dict[Any, Any]] = {
     endpoint_bodies.EndpointChange: {"description": "The CRM", "on_unknown": "hold"},
     endpoint_bodies.RotateBody: {"overlap_s": 86_400},
     notices.NoticesChosen: {"statuses": ["dead"]},
-    notices.ReleaseBody: {"statuses": ["unknown"], "send": True},
+    notices.HeldChosen: {"statuses": ["unknown"], "send": True},
     dict[str, Any]: {"venue": "New Town Hall"},
 }
 

@@ -9,7 +9,7 @@ from veltrix.ports.access import Scope
 from veltrix.ports.notices import NoticeStatus
 from veltrix.registration import endpoint_bodies as bodies
 from veltrix.registration.facts import FactPage, Facts
-from veltrix.registration.notices import NoticeDesk, NoticePage, NoticesChosen, NoticeView, ReleaseBody
+from veltrix.registration.notices import HeldChosen, NoticeDesk, NoticePage, NoticesChosen, NoticeView
 from veltrix.registration.operations import Operation, Param, Shape
 from veltrix.registration.routes import CURSOR, LIMIT
 from veltrix.registration.webhooks import Webhooks
@@ -119,7 +119,7 @@ def notice_operations(desk: NoticeDesk, facts: Facts) -> list[Operation]:
         Operation(
             "POST", "/v1/notices/releases", "releaseNotices", desk.release, "Let go what is held", NOTICES,
             "Held is what may have arrived, where `on_unknown` is `hold`, and what a restore left in doubt.",
-            scope=Scope.WRITE, keyed=True, body=(Shape(ReleaseBody),), answers=ordered,
+            scope=Scope.WRITE, keyed=True, body=(Shape(HeldChosen),), answers=ordered,
         ),
         Operation(
             "GET", "/v1/facts", "listFacts", facts.listed, "Catch up: facts by cursor", NOTICES,

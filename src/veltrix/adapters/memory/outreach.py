@@ -164,6 +164,9 @@ class MemoryOutreach:
     async def give(self, order: Order) -> int:
         """Append an order."""
         self._check_open()
+        for given in self._orders if order.request else ():
+            if given.request == order.request:
+                return given.seq
         self._orders.append(replace(order, seq=len(self._orders) + 1))
         return len(self._orders)
 

@@ -53,7 +53,8 @@ WHERE organizer = $1 AND kind = $2 AND locale = $3 AND ($4::integer IS NULL OR v
 ORDER BY version DESC LIMIT 1
 """
 _ORDERS: Final = """
-SELECT kind, organizer, created_ms, wanted, target, addresses, payload, given_by, seq FROM outreach.orders
+SELECT kind, organizer, created_ms, wanted, target, addresses, payload, given_by, seq, request
+FROM outreach.orders
 WHERE seq > $1 ORDER BY seq LIMIT $2
 """
 _COUNTS: Final = """
@@ -177,8 +178,8 @@ class PostgresOutreach:
         """Append an order."""
         wanted = None if order.wanted is None else msgspec.json.encode(order.wanted).decode()
         head = (order.kind.value, order.organizer, order.created_ms, wanted, order.target)
-        rest = (" ".join(order.addresses), order.payload, order.by)
-        return int(await self._write(_call("give", 8), *head, *rest))
+        rest = (" ".join(order.addresses), order.payload, order.by, order.request)
+        return int(await self._write(_call("give", 9), *head, *rest))
 
     async def orders(self, after_seq: int, limit: int) -> list[Order]:
         """Orders with a greater number."""
@@ -216,7 +217,7 @@ def _endpoint(row: Any) -> Endpoint:
 
 
 def _order(row: Any) -> Order:
-    kind, organizer, created_ms, wanted, target, addresses, payload, by, seq = row
+    kind, organizer, created_ms, wanted, target, addresses, payload, by, seq, request = row
     about = None if wanted is None else _wanted.decode(wanted)
     hashes = tuple(addresses.split())
-    return Order(OrderKind(kind), organizer, created_ms, about, target, hashes, payload, by, seq)
+    return Order(OrderKind(kind), organizer, created_ms, about, target, hashes, payload, by, seq, request)

@@ -86,8 +86,10 @@ CREATE TABLE orders (
     target TEXT NOT NULL,
     addresses TEXT NOT NULL,
     payload BLOB NOT NULL,
-    given_by TEXT NOT NULL
+    given_by TEXT NOT NULL,
+    request TEXT NOT NULL
 ) STRICT;
+CREATE UNIQUE INDEX orders_of_requests ON orders (request) WHERE request != '';
 """
 KIND: Final = Kind("store of what organizers chose", 0x56_4C_54_07, 1, _SCHEMA, secure_delete=True)
 ENDPOINT_COLUMNS: Final = (
@@ -95,7 +97,9 @@ ENDPOINT_COLUMNS: Final = (
 )
 SIGNING_COLUMNS: Final = "id, endpoint, scheme, sealed, created_ms, ends_ms"
 _TEMPLATE: Final = "organizer, kind, locale, version, subject, text, html, created_ms"
-ORDER_COLUMNS: Final = "kind, organizer, created_ms, wanted, target, addresses, payload, given_by, seq"
+ORDER_COLUMNS: Final = (
+    "kind, organizer, created_ms, wanted, target, addresses, payload, given_by, request, seq"
+)
 _PUT_ENDPOINT: Final = f"""
 INSERT INTO endpoints ({ENDPOINT_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
 ON CONFLICT DO UPDATE SET url = ?3, kinds = ?4, ordered = ?5, on_unknown = ?6, description = ?7, enabled = ?8,
@@ -289,9 +293,13 @@ class SqliteOutreach:
     async def give(self, order: Order) -> int:
         """Append an order; the one connection that writes gives them numbers without a gap."""
         async with self._writer.transaction() as connection:
+            query = "SELECT seq FROM orders WHERE request = ? AND request != ''"
+            given = connection.execute(query, (order.request,)).fetchone()
+            if given is not None:
+                return int(given[0])
             seq: int = connection.execute("SELECT coalesce(max(seq), 0) + 1 FROM orders").fetchone()[0]
             connection.execute(
-                f"INSERT INTO orders ({ORDER_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO orders ({ORDER_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*order_row(order), seq),
             )
         return seq
@@ -371,12 +379,13 @@ def order_row(order: Order) -> tuple[Any, ...]:
         " ".join(order.addresses),
         order.payload,
         order.by,
+        order.request,
     )
 
 
 def order_of(row: tuple[Any, ...]) -> Order:
     """The order in a row."""
-    kind, organizer, created_ms, wanted, target, addresses, payload, by, seq = row
+    kind, organizer, created_ms, wanted, target, addresses, payload, by, request, seq = row
     return Order(
         OrderKind(kind),
         organizer,
@@ -387,4 +396,5 @@ def order_of(row: tuple[Any, ...]) -> Order:
         payload,
         by,
         seq,
+        request,
     )

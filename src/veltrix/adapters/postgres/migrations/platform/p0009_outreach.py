@@ -73,8 +73,10 @@ CREATE TABLE outreach.orders (
     target text NOT NULL,
     addresses text NOT NULL,
     payload bytea NOT NULL,
-    given_by text NOT NULL
+    given_by text NOT NULL,
+    request text COLLATE "C" NOT NULL
 );
+CREATE UNIQUE INDEX orders_of_requests ON outreach.orders (request) WHERE request <> '';
 """
 ENDPOINTS: Final = """
 CREATE FUNCTION outreach.changed() RETURNS void LANGUAGE sql AS $body$
@@ -176,14 +178,19 @@ $body$;
 ORDERS: Final = """
 CREATE FUNCTION outreach.give(
     p_kind text, p_organizer text, p_created_ms bigint, p_wanted text, p_target text, p_addresses text,
-    p_payload bytea, p_by text
+    p_payload bytea, p_by text, p_request text
 ) RETURNS bigint LANGUAGE plpgsql AS $body$
 DECLARE
     v_seq bigint;
 BEGIN
+    PERFORM 1 FROM outreach.revisions FOR UPDATE;
+    SELECT seq INTO v_seq FROM outreach.orders WHERE request = p_request AND request <> '';
+    IF FOUND THEN
+        RETURN v_seq;
+    END IF;
     UPDATE outreach.revisions SET orders = orders + 1 RETURNING orders INTO v_seq;
     INSERT INTO outreach.orders VALUES (v_seq, p_kind, p_organizer, p_created_ms, p_wanted, p_target,
-        p_addresses, p_payload, p_by);
+        p_addresses, p_payload, p_by, p_request);
     RETURN v_seq;
 END
 $body$;
