@@ -195,6 +195,12 @@ class AddressHashes:
     def __init__(self, key: bytes) -> None:
         self._keyed = _keyed(key, b"o\0")
 
+    @classmethod
+    def under(cls, secret: bytes) -> AddressHashes:
+        """Those of the deployment whose links are made under this secret (`Signer.secret`): registration
+        and notification have it both, and so mean the same by a hash."""
+        return cls(_keyed(secret, b"addresses").finalize())
+
     def of(self, organizer: str, canonical: str) -> str:
         """What stands for a canonical address (`canonical_email`) with this organizer."""
         return _finish(self._keyed.copy(), f"{organizer}\0{canonical}".encode())

@@ -112,20 +112,27 @@ class Letter:
     html: str
     calendar: icalendar.Event | None
     method: str
+    pictures: dict[str, bytes]
 
     @property
     def seen(self) -> str:
         """What a person sees of the HTML."""
+        return " ".join(" ".join(self._read().seen).split())
+
+    def _read(self) -> _Reader:
         reader = _Reader()
         reader.feed(self.html)
-        return " ".join(" ".join(reader.seen).split())
+        return reader
 
     @property
     def links(self) -> list[str]:
         """Where the HTML leads to."""
-        reader = _Reader()
-        reader.feed(self.html)
-        return reader.links
+        return self._read().links
+
+    @property
+    def images(self) -> list[str]:
+        """What pictures the HTML shows."""
+        return self._read().images
 
 
 class _Reader(HTMLParser):
@@ -133,11 +140,14 @@ class _Reader(HTMLParser):
         super().__init__()
         self.seen: list[str] = []
         self.links: list[str] = []
+        self.images: list[str] = []
         self._hidden = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in ("style", "title"):
             self._hidden += 1
+        if tag == "img":
+            self.images.append(dict(attrs)["src"] or "")
         if tag == "a":
             self.links.append(dict(attrs)["href"] or "")
 
@@ -172,4 +182,9 @@ def opened(content: bytes) -> Letter:
         method = str(whole["method"])
         assert part.get_param("method") == method
         assert part.get_filename() == "invite.ics"
-    return Letter(content, message, text.get_content(), html.get_content(), calendar, method)
+    pictures = {
+        part["content-id"]: part.get_content()
+        for part in message.walk()
+        if part.get_content_type() == "image/png"
+    }
+    return Letter(content, message, text.get_content(), html.get_content(), calendar, method, pictures)

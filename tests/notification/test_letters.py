@@ -20,6 +20,7 @@ from tests.notification.letterbox import (
     REGISTRATION,
     SEATS,
     WAITLISTED,
+    Letter,
     event,
     material,
     registration,
@@ -28,11 +29,12 @@ from tests.notification.letterbox import (
 from tests.notification.stage import HOLDS, NOW_MS, SENDER, SIGNER, TEXTS, attendees, text
 from veltrix.domain.event import Category, Holds
 from veltrix.domain.facts import FactKind
-from veltrix.domain.notices import NoticeKind
+from veltrix.domain.notices import NoticeKind, category_of
 from veltrix.domain.registration import RegistrationStatus, Seat
 from veltrix.notification.letters import SHAPES, locale_of
+from veltrix.notification.qr import ticket_codes
 from veltrix.notification.renderer import Renderer, Unwritable
-from veltrix.sealing import Person
+from veltrix.sealing import AddressHashes, Person
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "mail"
 ADA = Person("Ada Lovelace", "ada@example.org")
@@ -59,9 +61,67 @@ def test_every_kind_in_every_language(kind, person):
         assert not re.search(r"[{}\ue000\ue001]|None|undefined", shown)
     if SHAPES[kind].link:
         assert LINK in letter.text
-        assert letter.links == [LINK]
+        assert letter.links[0] == LINK
+        assert letter.links[1:] == ([unsubscribing(letter)] if category_of(kind) else [])
     else:
         assert "/r/" not in letter.text + letter.html
+
+
+def unsubscribing(letter: Letter) -> str:
+    """The URL in the header that lets a mail program unsubscribe with a POST (RFC 8058)."""
+    assert letter.message["list-unsubscribe-post"] == "List-Unsubscribe=One-Click"
+    url = letter.message["list-unsubscribe"]
+    assert url.startswith("<https://tickets.example/u/org_1/reminder/u1")
+    assert url.endswith(">")
+    return url[1:-1]
+
+
+@pytest.mark.parametrize("kind", NoticeKind)
+def test_only_what_one_can_do_without_can_be_unsubscribed_from(kind):
+    """A reminder says in a header and in both texts how to stop it; what is due to people never does."""
+    letter = rendered(material(kind))
+    if not category_of(kind):
+        assert letter.message["list-unsubscribe"] is None
+        assert letter.message["list-unsubscribe-post"] is None
+        assert "/u/" not in letter.text + letter.html
+        return
+    url = unsubscribing(letter)
+    assert url in letter.text
+    assert url in letter.html
+    address = SIGNER.read_choice(url.rpartition("/")[2], "org_1", category_of(kind))
+    assert address == AddressHashes.under(SIGNER.secret).of("org_1", "ada@example.org")
+
+
+def test_every_ticket_is_a_picture_too():
+    """The QR code of each ticket is in the mail itself, and shown where its seat is listed."""
+    letter = rendered(material(NoticeKind.CONFIRMED))
+    assert [f"<{source.removeprefix('cid:')}>" for source in letter.images] == list(letter.pictures)
+    assert list(letter.pictures.values()) == [ticket_codes().png(ticket) for ticket in TICKETS]
+    assert all(f"{'cd' * 16}@tickets.example>" in each for each in letter.pictures)
+
+
+@pytest.mark.parametrize("kind", [NoticeKind.HELD, NoticeKind.WAITLISTED, NoticeKind.CANCELLED])
+def test_no_ticket_no_picture(kind):
+    """Who has no ticket (yet, or any more) gets a mail without pictures, and without room for them."""
+    letter = rendered(material(kind))
+    assert letter.images == []
+    assert letter.pictures == {}
+    assert "multipart/related" not in [part.get_content_type() for part in letter.message.walk()]
+
+
+def test_reports_come_back_to_the_notice():
+    """With an address for bounces, the envelope's sender names the notice in a way that nobody can forge;
+    without one, it is the sender."""
+    of = material(NoticeKind.CONFIRMED)
+    plain = Renderer(SENDER, SIGNER, TEXTS).mail(of)
+    assert plain.sender == "no-reply@tickets.example"
+    named = Renderer(replace(SENDER, bounces="bounces@tickets.example"), SIGNER, TEXTS).mail(of)
+    local, _, domain = named.sender.partition("@")
+    assert (local[:8], domain) == ("bounces+", "tickets.example")
+    assert len(local) <= 64
+    assert SIGNER.read_bounce(local[8:]) == of.notice.id
+    assert SIGNER.read_bounce(local[8:].upper()) == of.notice.id
+    assert SIGNER.read_bounce(local[8:-1] + ("a" if local[-1] != "a" else "b")) is None
 
 
 def test_a_confirmation_has_all_that_one_comes_with():
@@ -99,7 +159,10 @@ def test_headers_of_a_mail():
         "multipart/mixed",
         "multipart/alternative",
         "text/plain",
+        "multipart/related",
         "text/html",
+        "image/png",
+        "image/png",
         "text/calendar",
     ]
 
@@ -122,7 +185,8 @@ def test_the_wire_form():
         assert raw.isascii()
         assert b"\n" not in raw.replace(b"\r\n", b"")
         assert b"\r" not in raw.replace(b"\r\n", b"")
-        assert max(len(line) for line in raw.split(b"\r\n")) <= 78
+        lines = [line for line in raw.split(b"\r\n") if not line.startswith(b"List-Unsubscribe: <")]
+        assert max(map(len, lines)) <= 78  # a URL in a header cannot be folded
         assert raw.endswith(b"--\r\n")
 
 
@@ -307,12 +371,21 @@ def test_a_nameless_person_is_called_by_their_address():
     )
 
 
-@pytest.mark.parametrize("address", ["x", "a@b\r\nBcc: c@d", "a b@example.org", "x" * 300 + "@example.org"])
-def test_no_mail_to_what_is_no_address(address):
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("xyz", "none that mail could be sent to"),
+        ("ada@b\r\nBcc: c@d", "a line end or another control character"),
+        ("a b@example.org", "none that mail could be sent to"),
+        ("x" * 388 + "@example.org", "has 400 characters; an address has 254 at most"),
+    ],
+)
+def test_no_mail_to_what_is_no_address(address, reason):
     """An address that cannot stand in a mail is a reason that names nobody."""
     with pytest.raises(Unwritable) as caught:
         rendered(material(NoticeKind.CONFIRMED, Person("Ada", address)))
     assert address[:10] not in str(caught.value)
+    assert reason in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from veltrix.domain.event import Event
-from veltrix.domain.notices import NoticeKind
+from veltrix.domain.notices import NoticeKind, category_of
 from veltrix.domain.registration import RegistrationStatus
 from veltrix.notification import mime
 from veltrix.notification.formats import NO_BREAK, amount, language_of, money, span, zone_label
 from veltrix.notification.invite import CANCEL, REQUEST, Entry, Invite
 from veltrix.notification.mime import clean, encoded, html_encoded, measured
+from veltrix.notification.own_texts import OwnText
+from veltrix.notification.qr import ticket_codes
 from veltrix.notification.texts import Prose, Texts
 
 _CONFIRMED: Final = RegistrationStatus.CONFIRMED
@@ -25,6 +27,7 @@ _ROWS_MAX: Final = 500  # kinds of seat line that a letter keeps at most
 # No part can hold these: "=_" does not occur in quoted-printable, nor "_" in base64.
 _MIXED: Final = "=_veltrix_mixed"
 _ALTERNATIVE: Final = "=_veltrix_alternative"
+_RELATED: Final = "=_veltrix_related"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,17 @@ _ENTERED: Final = frozenset({_CONFIRMED, RegistrationStatus.CANCELLED})
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who writes: a display name, an address, perhaps another one for answers, and the site's address."""
+    """Who writes: a display name, an address, perhaps another one for answers, and the site's address.
+
+    `bounces`, where there is one, gets the reports of mails that came back: its local part is followed by
+    `+` and what names the notice. Without one they go to `address`.
+    """
 
     name: str
     address: str
     base_url: str
     reply_to: str | None = None
+    bounces: str | None = None
 
     @property
     def domain(self) -> str:
@@ -105,7 +113,10 @@ class SeatLine(NamedTuple):
 
 @dataclass(slots=True)
 class Personal:
-    """What is filled in for one person. `seats` lists theirs, `deadline` is text, `link` a URL or empty."""
+    """What is filled in for one person. `seats` lists theirs, `deadline` is text, `link` a URL or empty.
+
+    `unsubscribe` is the URL where one says that one does not want such mails, of those one can do without.
+    """
 
     notice: str
     created_ms: int
@@ -116,6 +127,7 @@ class Personal:
     deadline: str
     seats: Sequence[SeatLine]
     entry: Entry | None
+    unsubscribe: str = ""
 
 
 class _Row(NamedTuple):
@@ -130,14 +142,17 @@ class _Row(NamedTuple):
 
 
 class Letter:
-    """Writes mails of one variant about one version of an event."""
+    """Writes mails of one variant about one version of an event, with an organizer's `own` text or ours."""
 
-    def __init__(self, texts: Texts, event: Event, variant: Variant, sender: Sender) -> None:
+    def __init__(
+        self, texts: Texts, event: Event, variant: Variant, sender: Sender, own: OwnText | None = None
+    ) -> None:
         spec = event.spec
         shape = SHAPES[variant.kind]
         locale = variant.locale
         self.shape = shape
-        self.language = language_of(locale, spec.title.default)
+        self.language = language_of(own.draft.locale if own else locale, spec.title.default)
+        self._written_in = own.draft.locale if own else self.language
         self._texts = texts
         self._event = event
         self._locale = locale
@@ -154,7 +169,8 @@ class Letter:
         organizer = (sender.name, sender.address)
         self.invite = Invite(event, locale, method, organizer, page_url) if method else None
         has_link = shape.link and not variant.single
-        self._prose = texts.mail(variant.kind, self.language, self._values(variant, has_link=has_link))
+        values = self._values(variant, has_link=has_link)
+        self._prose = own.prose(values) if own else texts.mail(variant.kind, self.language, values)
         self._before, self._after = self._headers(sender)
 
     def _values(self, variant: Variant, *, has_link: bool) -> dict[str, object]:
@@ -166,6 +182,11 @@ class Letter:
             "venue": clean(spec.venue.best(self._locale)) if spec.venue is not None else "",
             "when": span(spec.starts_local, spec.ends_local, self.language),
             "zone": zone_label(spec.starts_local, spec.time_zone),
+            "date": spec.starts_local[:10],
+            "time": spec.starts_local[11:16],
+            "end_date": spec.ends_local[:10],
+            "end_time": spec.ends_local[11:16],
+            "single": variant.single,
             "tone": self.shape.tone,
             "status": str(variant.status),
             "ticketed": variant.status is _CONFIRMED,
@@ -175,6 +196,7 @@ class Letter:
             "has_seats": self.shape.seats,
             "has_deadline": self.shape.deadline and held,
             "has_invite": self.invite is not None,
+            "has_unsubscribe": bool(category_of(variant.kind)),
             "withdrawn": self.shape.method == CANCEL,
         }
 
@@ -189,7 +211,7 @@ class Letter:
             f"Subject: {mime.unstructured(self._prose.subject)}\r\n"
             f"Auto-Submitted: auto-generated\r\n"
             f"X-Auto-Response-Suppress: OOF, AutoReply\r\n"
-            f"Content-Language: {self.language}\r\n"
+            f"Content-Language: {self._written_in}\r\n"
             f"MIME-Version: 1.0\r\n"
             f"{inner if self.invite is None else outer}"
         )
@@ -198,13 +220,15 @@ class Letter:
     def write(self, personal: Personal) -> bytes:
         """The mail of one person, as RFC 5322 bytes with CRLF."""
         name = clean(personal.name) or personal.email
-        text, html = self._seats(personal.seats) if self.shape.seats else ("", "")
+        pictures: list[str] = []
+        text, html = self._seats(personal, pictures) if self.shape.seats else ("", "")
         plain = {
             "name": encoded(mime.isolated(name)),
             "link": encoded(personal.link),
             "deadline": encoded(personal.deadline.replace(NO_BREAK, " ")),
             "registration": encoded(personal.registration),
             "seats": measured(text),
+            "unsubscribe": encoded(personal.unsubscribe),
         }
         rich = {
             "name": html_encoded(name),
@@ -212,17 +236,21 @@ class Letter:
             "deadline": html_encoded(personal.deadline),
             "registration": plain["registration"],
             "seats": measured(html),
+            "unsubscribe": html_encoded(personal.unsubscribe),
         }
         parts = [
             self._before,
             f"To: {mime.mailbox(name, personal.email)}\r\n",
             f"Date: {mime.date_header(personal.created_ms // 1000)}\r\n",
             f"Message-ID: <{personal.notice}@{self._domain}>\r\n",
+            _unsubscribing(personal.unsubscribe) if personal.unsubscribe else "",
             self._after,
-            _part("plain"),
+            _PLAIN,
             self._prose.text.fill(plain),
-            _part("html"),
+            _HTML_WITH_PICTURES if pictures else _HTML,
             self._prose.html.fill(rich),
+            *pictures,
+            _RELATED_END if pictures else "",
             f"\r\n--{_ALTERNATIVE}--\r\n",
         ]
         if self.invite is not None and personal.entry is not None:
@@ -231,12 +259,18 @@ class Letter:
             parts.append(f"--{_MIXED}--\r\n")
         return "".join(parts).encode("utf-8", "replace")
 
-    def _seats(self, seats: Sequence[SeatLine]) -> tuple[str, str]:
+    def _seats(self, personal: Personal, pictures: list[str]) -> tuple[str, str]:
+        """The lines of the seats as text and as HTML; pictures of their tickets are added to `pictures`."""
         text: list[str] = []
         html: list[str] = []
+        seats = personal.seats
         for seat in seats:
             row = self._row(seat)
             values = {"number": encoded(str(seat.number)), "ticket": encoded(seat.ticket)}
+            if seat.ticket:
+                picture = f"ticket-{seat.number}.{personal.notice}@{self._domain}"
+                pictures.append(_picture(seat, picture))
+                values["picture"] = encoded(picture)
             attendee = clean(seat.attendee)
             values["attendee"] = encoded(mime.isolated(attendee))
             text.append(row.text.fill(values))
@@ -301,14 +335,38 @@ def locale_of(event: Event, locale: str) -> str:
     return tag if language_of(tag, spec.title.default) == language else language
 
 
-def _part(subtype: str) -> str:
-    first = "" if subtype == "plain" else "\r\n"
+def _picture(seat: SeatLine, content_id: str) -> str:
+    """A ticket's QR code, as a part that the HTML shows."""
     return (
-        f"{first}--{_ALTERNATIVE}\r\n"
+        f"\r\n--{_RELATED}\r\n"
+        f"Content-Type: image/png\r\n"
+        f"Content-Transfer-Encoding: base64\r\n"
+        f"Content-ID: <{content_id}>\r\n"
+        f'Content-Disposition: inline; filename="ticket-{seat.number}.png"\r\n\r\n'
+        f"{mime.base64_lines(ticket_codes().png(seat.ticket))[:-2]}"
+    )
+
+
+def _unsubscribing(url: str) -> str:
+    """What lets a mail program offer a button that needs no page (RFC 2369, RFC 8058)."""
+    return f"List-Unsubscribe: <{url}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+
+
+def _part(boundary: str, subtype: str) -> str:
+    return (
+        f"--{boundary}\r\n"
         f"Content-Type: text/{subtype}; charset=utf-8\r\n"
         f"Content-Transfer-Encoding: quoted-printable\r\n\r\n"
     )
 
+
+_PLAIN: Final = _part(_ALTERNATIVE, "plain")
+_HTML: Final = "\r\n" + _part(_ALTERNATIVE, "html")
+_HTML_WITH_PICTURES: Final = (
+    f"\r\n--{_ALTERNATIVE}\r\n"
+    f'Content-Type: multipart/related; type="text/html";\r\n boundary="{_RELATED}"\r\n\r\n'
+) + _part(_RELATED, "html")
+_RELATED_END: Final = f"\r\n--{_RELATED}--\r\n"
 
 _CALENDAR_HEADERS: Final = {
     method: (

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
+from veltrix.domain import limits
 from veltrix.domain.credentials import Signer
 from veltrix.domain.event import Event
 from veltrix.domain.facts import Fact, FactKind
-from veltrix.domain.notices import NoticeKind
+from veltrix.domain.notices import NoticeKind, category_of
 from veltrix.domain.registration import Box, Registration, RegistrationStatus, Seat
 from veltrix.notification.formats import minute
 from veltrix.notification.invite import Entry
 from veltrix.notification.letters import Letter, Personal, SeatLine, Sender, Variant, locale_of
 from veltrix.notification.mime import address
+from veltrix.notification.own_book import OwnBook
+from veltrix.notification.own_texts import OwnText
+from veltrix.notification.template_language import TemplateFault
 from veltrix.notification.texts import Texts
+from veltrix.observability.logging import get_logger
 from veltrix.ports.channel import Mail
 from veltrix.ports.notices import Notice
-from veltrix.sealing import Person
+from veltrix.sealing import AddressHashes, Person, canonical_email
+
+_log = get_logger("notification")
 
 _LETTERS_MAX = 256
 _LOCALES_MAX = 1_024
@@ -47,20 +55,28 @@ class Renderer:
     sender: Sender
     signer: Signer
     texts: Texts
-    _letters: dict[tuple[str, int, Variant], Letter] = field(default_factory=dict)
+    _addresses: AddressHashes = field(init=False)
+    book: OwnBook = field(default_factory=OwnBook)
+    _letters: dict[tuple[str, int, Variant, OwnText | None], Letter] = field(default_factory=dict)
     _locales: dict[tuple[str, int, str], str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._addresses = AddressHashes.under(self.signer.secret)
 
     def mail(self, material: Material) -> Mail:
         """The mail of one notice. Raises `Unwritable` where the data make none possible."""
         notice, registration, person = material.notice, material.registration, material.person
         recipient = address(person.email)
         if recipient is None:
-            raise Unwritable("the address cannot stand in a mail")
+            raise Unwritable(_no_address(person.email))
         single = material.box is not registration.box
         kind = NoticeKind(notice.kind)
         event = material.event
         locale = self._locale(event, person.locale)
-        letter = self._letter(event, Variant(kind, registration.status, single, locale))
+        own = self.book.find(
+            event.organizer, kind, person.locale[:_LOCALE_MAX_CHARS], event.spec.title.default
+        )
+        letter = self._letter(event, Variant(kind, registration.status, single, locale), own)
         seats = [
             (index, seat)
             for index, seat in enumerate(registration.seats)
@@ -82,8 +98,26 @@ class Renderer:
             entry=self._entry(material, seats[0][1].number if single else None, recipient)
             if letter.invite
             else None,
+            unsubscribe=self._unsubscribe(notice, person.email),
         )
-        return Mail(notice.id, self.sender.address, recipient, letter.write(personal))
+        return Mail(notice.id, self._returns_to(notice.id), recipient, letter.write(personal))
+
+    def _unsubscribe(self, notice: Notice, email: str) -> str:
+        """Where one says that one can do without such mails; empty for what is due to people."""
+        category = category_of(notice.kind)
+        canonical = canonical_email(email) if category else None
+        if canonical is None:
+            return ""
+        organizer = notice.organizer
+        token = self.signer.choice(organizer, self._addresses.of(organizer, canonical), category)
+        return f"{self.sender.base_url}/u/{quote(organizer, safe='')}/{category}/{token}"
+
+    def _returns_to(self, notice: str) -> str:
+        """The envelope sender: where a report of this very mail comes back to."""
+        if self.sender.bounces is None:
+            return self.sender.address
+        local, _, domain = self.sender.bounces.rpartition("@")
+        return f"{local}+{self.signer.bounce(notice)}@{domain}"
 
     def _locale(self, event: Event, locale: str) -> str:
         locale = locale[:_LOCALE_MAX_CHARS]
@@ -95,11 +129,15 @@ class Renderer:
             found = self._locales[key] = locale_of(event, locale)
         return found
 
-    def _letter(self, event: Event, variant: Variant) -> Letter:
-        key = (event.id, event.version, variant)
+    def _letter(self, event: Event, variant: Variant, own: OwnText | None) -> Letter:
+        key = (event.id, event.version, variant, own)
         letter = self._letters.get(key)
         if letter is None:
-            letter = Letter(self.texts, event, variant, self.sender)
+            try:
+                letter = Letter(self.texts, event, variant, self.sender, own)
+            except TemplateFault as fault:  # it was tried out before it was saved, but not with this event
+                _log.warning("template_failed", event=event.id, kind=variant.kind, error=str(fault))
+                letter = Letter(self.texts, event, variant, self.sender)
             if len(self._letters) >= _LETTERS_MAX:
                 del self._letters[next(iter(self._letters))]
             self._letters[key] = letter
@@ -136,6 +174,15 @@ class Renderer:
         if seat is not None:
             uid = f"{uid}-{seat}"  # another entry than the contact's: both may be in one calendar
         return Entry(uid, material.seq, material.notice.created_ms, material.person.name, recipient)
+
+
+def _no_address(text: str) -> str:
+    """Why no mail can go to what was given as an address; it does not repeat it."""
+    if len(text) > limits.EMAIL_MAX_CHARS:
+        return f"the address has {len(text)} characters; an address has {limits.EMAIL_MAX_CHARS} at most"
+    if not text.isprintable():
+        return "the address holds a line end or another control character"
+    return "the address is none that mail could be sent to"
 
 
 def material_of(fact: Fact, kind: NoticeKind) -> Registration | None:

@@ -18,8 +18,8 @@ from veltrix.domain.notices import NoticeKind
 from veltrix.notification.formats import NO_BREAK
 from veltrix.notification.mime import Form, blank
 
-PERSONAL: Final = ("name", "link", "deadline", "seats", "registration")
-_SEAT: Final = ("number", "attendee", "ticket")
+PERSONAL: Final = ("name", "link", "deadline", "seats", "registration", "unsubscribe")
+_SEAT: Final = ("number", "attendee", "ticket", "picture")
 _TOTAL: Final = ("total",)
 
 
