@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from veltrix.promises.history import Attempt, Kind, Outcome
@@ -17,6 +18,7 @@ from veltrix.simulation.cluster import Cluster, Host
 
 _REGISTER: Final = re.compile(r"^/v1/events/(?P<event>[^/]+)/registrations$")
 _CANCEL: Final = re.compile(r"^/v1/registrations/(?P<link>[^/]+)/cancel$")
+NO_KEY: Final = "no key, request"
 _NS: Final = 1_000_000_000
 
 
@@ -74,7 +76,7 @@ class Recorder:
         **options: Any,
     ) -> tuple[int, Any] | None:
         number, loop = len(self.exchanges), self._cluster.loop
-        key = headers.get("idempotency-key", f"no key, request {number}")
+        key = headers.get("idempotency-key", f"{NO_KEY} {number}")
         public = "authorization" not in headers and "idempotency-key" in headers
         exchange = Exchange(number, client, host.name, method, path, key, body, loop.time(), public)
         self.exchanges.append(exchange)
@@ -83,6 +85,20 @@ class Recorder:
             exchange.heard_s = loop.time()
             exchange.status, exchange.answer = found
         return found
+
+
+def link_in(exchange: Exchange) -> str | None:
+    """The link of the registration that this request made, if its answer came."""
+    made = exchange.status == 201 and isinstance(exchange.answer, dict)
+    return exchange.answer.get("link") if made else None
+
+
+def held_until_ms(exchange: Exchange) -> int | None:
+    """Until when what this request made is held, as its answer said."""
+    if link_in(exchange) is None:
+        return None
+    deadline = exchange.answer["registration"].get("hold_deadline")
+    return None if not deadline else round(datetime.fromisoformat(deadline).timestamp() * 1000)
 
 
 def registrations_of(exchanges: Iterable[Exchange]) -> dict[str, list[Exchange]]:
@@ -134,7 +150,8 @@ def _of_key(exchanges: Sequence[Exchange]) -> Iterator[Attempt]:
         for index, exchange in enumerate(theirs):
             again = Kind.RETRY if index else Kind.REGISTER
             kind = again if body == command else Kind.OTHER_BODY
-            yield _attempt(exchange, kind, exchange.body, retried=index < len(theirs) - 1)
+            gave_up = exchange.key.startswith(NO_KEY)  # and nobody can ask again
+            yield _attempt(exchange, kind, exchange.body, retried=gave_up or index < len(theirs) - 1)
 
 
 def _attempt(exchange: Exchange, kind: Kind, said: Any, *, retried: bool) -> Attempt:

@@ -17,13 +17,14 @@ from veltrix.simulation.cluster import Cluster
 from veltrix.simulation.exchanges import Exchange, Recorder
 from veltrix.simulation.faults import FickleMailbox
 from veltrix.simulation.loop import SimulatedLoop, Stalled
-from veltrix.simulation.plans import Plan, PlannedNemesis, PlannedWorkload, draw_visits
+from veltrix.simulation.plans import Plan, PlannedNemesis, PlannedWorkload, draw_visits, set_sites
 from veltrix.simulation.timeline import Timeline
+from veltrix.simulation.visitors import Visitors
 from veltrix.simulation.witness import Witness
 
 CONVERGED_S: Final = 240.0
 """After calm everything must have come right within so many simulated seconds: a mail's lease and retries."""
-RUN_MAX_S: Final = 3_600.0
+RUN_MAX_S: Final = 900.0
 LOOK_S: Final = 0.25
 
 
@@ -59,33 +60,35 @@ class Run:
 
 def run(seed: int, seconds: float = 20.0, *, tracing: bool = False) -> Run:
     """Explore one seed: `seconds` of simulated time with people and faults, then calm."""
-    return _run(
-        seed, tracing, lambda nemesis: Plan(seed, seconds, nemesis.draw(seconds), draw_visits(seed, seconds))
-    )
+
+    def drawn(cluster: Cluster, nemesis: PlannedNemesis) -> Plan:
+        sites = tuple(cluster.difficulties.shares.items())
+        return Plan(seed, seconds, nemesis.draw(seconds), draw_visits(seed, seconds), sites)
+
+    return _run(seed, tracing, drawn)
 
 
 def run_plan(plan: Plan, *, tracing: bool = False) -> Run:
     """Let happen what a plan says; the plan that a seed leads to gives the run of that seed."""
-    return _run(plan.seed, tracing, lambda nemesis: plan)
+    return _run(plan.seed, tracing, lambda cluster, nemesis: plan)
 
 
-def _run(seed: int, tracing: bool, planned: Callable[[PlannedNemesis], Plan]) -> Run:
+def _run(seed: int, tracing: bool, planned: Callable[[Cluster, PlannedNemesis], Plan]) -> Run:
     found = Run(seed)
     chance = Chance(seed)
     loop = SimulatedLoop(chance.stream("order"))
     cluster = Cluster(loop, chance, partitions=chance.stream("shape").randint(1, 3))
     mailbox = cluster.channel = FickleMailbox(cluster, chance.stream("mailbox"))
     nemesis = PlannedNemesis(cluster, chance.stream("nemesis"), mailbox)
-    plan = found.plan = planned(nemesis)
+    plan = found.plan = planned(cluster, nemesis)
     nemesis.planned = plan.strikes
+    set_sites(cluster.difficulties, plan)
     recorder, witness = Recorder(cluster), Witness(cluster)
     timeline = Timeline(loop, nemesis.story, recorder.exchanges)
     with timeline.listening(cluster.defects, tracing=tracing):
         try:
-            loop.run(_whole(cluster, nemesis, plan, found), RUN_MAX_S)
-            found.complaints += loop.run(
-                checks.everything(cluster, recorder.exchanges, mailbox, witness), RUN_MAX_S
-            )
+            loop.run(_whole(cluster, nemesis, plan, recorder, witness), RUN_MAX_S)
+            found.complaints += loop.run(_judged(cluster, recorder, mailbox, witness), RUN_MAX_S)
         except Stalled as stalled:
             found.complaints += [f"stalled: {stalled}", *witness.complaints, *cluster.defects]
         finally:
@@ -101,7 +104,9 @@ def _run(seed: int, tracing: bool, planned: Callable[[PlannedNemesis], Plan]) ->
     return found
 
 
-async def _whole(cluster: Cluster, nemesis: PlannedNemesis, plan: Plan, found: Run) -> None:
+async def _whole(
+    cluster: Cluster, nemesis: PlannedNemesis, plan: Plan, recorder: Recorder, witness: Witness
+) -> None:
     shape = cluster.chance.stream("hosts")
     for kind, least, most in (("registration", 1, 2), ("processing", 2, 3), ("notification", 1, 2)):
         for number in range(shape.randint(least, most)):
@@ -112,15 +117,32 @@ async def _whole(cluster: Cluster, nemesis: PlannedNemesis, plan: Plan, found: R
         await asyncio.sleep(LOOK_S)
     workload = PlannedWorkload(cluster, cluster.chance.stream("workload"), {"authorization": f"Bearer {key}"})
     workload.planned = plan.visits
+    workload.visitors = Visitors(cluster, workload.events, recorder.exchanges)
     await workload.publish(shape.randint(1, 3))
     raging = asyncio.create_task(nemesis.rage())
     await workload.run(plan.seconds)
     await nemesis.calm()
     raging.cancel()
     await asyncio.gather(raging, return_exceptions=True)
-    await workload.ask_again()
-    if not await _converged(cluster):
-        found.complaints.append(f"not converged {CONVERGED_S:.0f} simulated seconds after calm")
+    if not _broken(cluster, witness):
+        await workload.ask_again()
+
+
+async def _judged(
+    cluster: Cluster, recorder: Recorder, mailbox: FickleMailbox, witness: Witness
+) -> list[str]:
+    """Everything that is wrong; what follows from a breach that was seen already is not waited for."""
+    if not _broken(cluster, witness):
+        if await _converged(cluster):
+            return await checks.everything(cluster, recorder.exchanges, mailbox, witness)
+        late = f"not converged {CONVERGED_S:.0f} simulated seconds after calm"
+        return [late, *await checks.everything(cluster, recorder.exchanges, mailbox, witness)]
+    return [*witness.complaints, *cluster.loop.defects, *cluster.defects]
+
+
+def _broken(cluster: Cluster, witness: Witness) -> bool:
+    """Whether something was seen that no run may come to."""
+    return bool(witness.complaints or cluster.defects or cluster.loop.defects)
 
 
 async def _converged(cluster: Cluster) -> bool:

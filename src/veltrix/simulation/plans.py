@@ -15,12 +15,17 @@ from random import Random
 from typing import Any, Final
 
 from veltrix.simulation.chance import Chance
+from veltrix.simulation.difficulties import Difficulties
 from veltrix.simulation.faults import Nemesis, Strike
 from veltrix.simulation.faults.nemesis import MEAN_PAUSE_S
+from veltrix.simulation.visitors import Visitors
 from veltrix.simulation.workload import RATE_PER_S, Workload
 
 TAIL_S: Final = 10.0
 """Faults go on for so long after the last client came."""
+
+VISITORS_SHARE: Final = 0.15
+"""Of the clients, so many are visitors."""
 
 _DRAWN: ContextVar[Random] = ContextVar("_DRAWN")
 
@@ -35,16 +40,20 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that happens on purpose in one run. The seed draws what is left: shapes, orders, latencies."""
+    """All that happens on purpose in one run. The seed draws what is left: shapes, orders, latencies.
+
+    `sites`: where the services themselves are difficult, and how often.
+    """
 
     seed: int
     seconds: float
     strikes: tuple[Strike, ...]
     visits: tuple[Visit, ...]
+    sites: tuple[tuple[str, float], ...] = ()
 
     def size(self) -> tuple[int, int]:
         """How many faults, how many clients."""
-        return len(self.strikes), len(self.visits)
+        return len(self.strikes) + len(self.sites), len(self.visits)
 
     def shorter(self, seconds: float) -> Plan:
         """The same, as if it had ended earlier."""
@@ -87,6 +96,7 @@ class PlannedWorkload(Workload):
     """Lets clients come when a plan says."""
 
     planned: Sequence[Visit] = ()
+    visitors: Visitors | None = None
 
     @property
     def random(self) -> Random:  # type: ignore[override]  # each client draws from a chance of its own
@@ -104,9 +114,16 @@ class PlannedWorkload(Workload):
         clients: list[asyncio.Task[None]] = []
         for visit in self.planned:
             await asyncio.sleep(max(0.0, began_s + visit.at_s - loop.time()))
-            clients.append(_with_chance(f"{self.cluster.chance.seed}/visit/{visit.number}", self._client()))
+            clients.append(_with_chance(f"{self.cluster.chance.seed}/visit/{visit.number}", self._comes()))
         await asyncio.sleep(max(0.0, began_s + seconds - loop.time()))
         await asyncio.gather(*clients)
+
+    async def _comes(self) -> None:
+        """Mostly one of the crowd."""
+        if self.visitors is not None and self.random.random() < VISITORS_SHARE:
+            await self.visitors.visit(self.random)
+        else:
+            await self._client()
 
 
 def draw_visits(seed: int, seconds: float) -> tuple[Visit, ...]:
@@ -118,6 +135,14 @@ def draw_visits(seed: int, seconds: float) -> tuple[Visit, ...]:
         visits.append(Visit(len(visits), round(at_s, 6)))
         at_s += random.expovariate(RATE_PER_S)
     return tuple(visits)
+
+
+def set_sites(difficulties: Difficulties, plan: Plan) -> None:
+    """Let the services be difficult as the plan says, and nowhere else."""
+    difficulties.shares = dict(plan.sites)
+    for site in difficulties.shares:
+        chance = Random(f"{plan.seed}/site/{site}")  # noqa: S311 - to be repeatable is the point
+        difficulties._streams[site] = chance
 
 
 def _with_chance(name: str, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
