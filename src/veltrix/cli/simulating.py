@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from veltrix.cli.availability import availability
 from veltrix.cli.exits import ExitCode
 from veltrix.cli.options import Json
 
@@ -21,6 +22,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+app.command("availability")(availability)
 
 Seconds = Annotated[
     float, typer.Option(min=1.0, max=3_600.0, metavar="S", help="Simulated seconds under faults, each run.")
