@@ -188,6 +188,15 @@ REPORT_FIELD_MAX_CHARS: Final = 1_000
 REPORT_RECIPIENTS_MAX: Final = 100
 SUPPRESSION_DETAIL_MAX_CHARS: Final = 200
 
+# -- organizers' templates -----------------------------------------------------------------------
+TEMPLATE_MAX_CHARS: Final = 24_000
+TEMPLATE_SUBJECT_MAX_CHARS: Final = 500
+TEMPLATE_LOOP_MAX: Final = 1_000
+TEMPLATE_STEPS_MAX: Final = 20_000
+TEMPLATE_OUTPUT_MAX_CHARS: Final = 200_000
+TEMPLATE_DEPTH_MAX: Final = 25
+TEMPLATES_PER_ORGANIZER_MAX: Final = 500
+
 
 def check_relations() -> None:
     """Assert the relations between limits that the code relies on."""
@@ -207,6 +216,7 @@ def check_relations() -> None:
     assert SPANS_EXPORT_MAX <= SPANS_QUEUE_MAX
     assert HOT_EVENTS_SHOWN <= HOT_EVENTS_MAX // 2, "what is shown survives when room is made"
     assert HELD_REQUESTS_MAX <= UNDECIDED_MAX
+    assert 2 * TEMPLATE_MAX_CHARS + TEMPLATE_SUBJECT_MAX_CHARS < BODY_MAX_BYTES, "a template fits a request"
     assert len(REMINDERS_DEFAULT_H) <= REMINDERS_MAX
     assert all(1 <= hours <= REMINDER_MAX_H for hours in REMINDERS_DEFAULT_H)
 
