@@ -107,11 +107,6 @@ def notice_operations(desk: NoticeDesk, facts: Facts) -> list[Operation]:
             answers={200: Shape(NoticePage, meaning="A page, the newest first")}, problems=("bad_cursor",),
         ),
         Operation(
-            "GET", "/v1/notices/{notice}", "getNotice", desk.read, "Read a notice with its attempts", NOTICES,
-            scope=Scope.READ, answers={200: Shape(NoticeView, meaning="The notice")},
-            problems=("unknown_notice",),
-        ),
-        Operation(
             "POST", "/v1/notices/replays", "replayNotices", desk.replay, "Send notices again", NOTICES,
             "Each keeps its id: a receiver that had it knows it again. Dead letters: `statuses: [\"dead\"]`.",
             scope=Scope.WRITE, keyed=True, body=(Shape(NoticesChosen),), answers=ordered,
@@ -120,6 +115,11 @@ def notice_operations(desk: NoticeDesk, facts: Facts) -> list[Operation]:
             "POST", "/v1/notices/releases", "releaseNotices", desk.release, "Let go what is held", NOTICES,
             "Held is what may have arrived, where `on_unknown` is `hold`, and what a restore left in doubt.",
             scope=Scope.WRITE, keyed=True, body=(Shape(HeldChosen),), answers=ordered,
+        ),
+        Operation(
+            "GET", "/v1/notices/{notice}", "getNotice", desk.read, "Read a notice with its attempts", NOTICES,
+            scope=Scope.READ, answers={200: Shape(NoticeView, meaning="The notice")},
+            problems=("unknown_notice",),
         ),
         Operation(
             "GET", "/v1/facts", "listFacts", facts.listed, "Catch up: facts by cursor", NOTICES,
