@@ -1,4 +1,4 @@
-"""People who register: hot events, parties, second tries, other bodies under an old key, and cancellations.
+"""People who register: hot events, herds, parties, second tries, other bodies under old keys, cancellations.
 
 A client asks again under the same key until it has an answer, at whichever process it likes. Everything that
 was said and heard is kept, with its times, for the checks.
@@ -12,9 +12,14 @@ from random import Random
 from typing import Any, Final
 
 from veltrix.simulation.cluster import Cluster, Host
+from veltrix.simulation.organizers import Organizers
 
 PATIENCE_S: Final = 4.0
 RATE_PER_S: Final = 20.0
+ORGANIZER_SHARE: Final = 0.02
+HERD_SHARE: Final = 0.005
+HERD_MAX: Final = 40
+FREE: Final = {"amount_minor": 0, "currency": "EUR"}
 
 
 @dataclass(slots=True)
@@ -53,7 +58,11 @@ class Workload:
     events: list[str] = field(default_factory=list)
     history: list[Said] = field(default_factory=list)
     links: list[tuple[str, str]] = field(default_factory=list)
+    categories: dict[str, list[str]] = field(default_factory=dict)
     _numbers: int = 0
+
+    def __post_init__(self) -> None:
+        self.organizers = Organizers(self.cluster, self.headers)
 
     async def publish(self, count: int) -> None:
         """Publish events of different kinds, while all is well."""
@@ -63,6 +72,7 @@ class Workload:
             event = created["id"]
             await self._ask("POST", f"/v1/events/{event}/open", None, self.headers)
             self.events.append(event)
+            self.categories[event] = [category["key"] for category in spec["categories"]]
         self.cluster.difficulties.calm = False
 
     async def run(self, seconds: float) -> None:
@@ -90,15 +100,12 @@ class Workload:
             "starts_at": "2031-10-04T19:00",
             "ends_at": "2031-10-04T22:00",
             "pools": [{"key": "main", "capacity": random.choice([3, 20, 200])}],
-            "categories": [
-                {
-                    "key": "std",
-                    "title": "S",
-                    "pools": ["main"],
-                    "price": {"amount_minor": 0, "currency": "EUR"},
-                }
-            ],
+            "categories": [{"key": "std", "title": "S", "pools": ["main"], "price": FREE}],
         }
+        if random.random() < 0.5:  # a dinner beside the talks: parties of both draw on two pools
+            spec["pools"].append({"key": "dinner", "capacity": random.choice([2, 10, 100])})
+            both = {"key": "dining", "title": "D", "pools": ["main", "dinner"], "price": FREE}
+            spec["categories"].append(both)
         if waitlist["size"]:
             spec["waitlist"] = waitlist | {"promote_after_close": False}
         if random.random() < 0.3:
@@ -107,21 +114,46 @@ class Workload:
 
     async def _client(self) -> None:
         drawn = self.random.random()
-        if drawn < 0.15 and self.links:
+        if drawn < ORGANIZER_SHARE:
+            await self._organize()
+        elif drawn < ORGANIZER_SHARE + HERD_SHARE:
+            await self._herd()
+        elif drawn < 0.15 and self.links:
             await self._cancel()
         elif drawn < 0.25 and self.history:
             await self._repeat(self.random.choice(self.history), other=self.random.random() < 0.3)
         else:
             await self._register()
 
-    async def _register(self) -> None:
+    async def _organize(self) -> None:
+        """The organizer does something, as a rule to the event that all want."""
+        event = self._some_event()
+        emails = [
+            said.body["contact"]["email"]
+            for said in self.history[-100:]
+            if said.kind == "register" and said.event == event
+        ]
+        await self.organizers.act(self.random, event, emails)
+
+    async def _herd(self) -> None:
+        """Registration opened, or somebody famous spoke of it: many come in the same moment."""
+        event = self._some_event()
+        await asyncio.gather(*(self._register(event) for _ in range(self.random.randint(10, HERD_MAX))))
+
+    def _some_event(self) -> str:
+        """Any of them, but mostly the hot one."""
+        return self.events[0] if self.random.random() < 0.5 else self.random.choice(self.events)
+
+    async def _register(self, event: str = "") -> None:
         self._numbers += 1
         number, random = self._numbers, self.random
+        event = event or self._some_event()
+        categories = self.categories[event]
+        seats = [{"category": random.choice(categories)} for _ in range(random.choice([1, 1, 1, 2, 4]))]
         body = {
             "contact": {"name": f"Person {number}", "email": f"person{number}@example.org"},
-            "seats": [{"category": "std"}] * random.choice([1, 1, 1, 2, 4]),
+            "seats": seats,
         }
-        event = random.choice(self.events)
         said = Said("register", f"key-{number:028d}", event, body, self.cluster.loop.time())
         self.history.append(said)
         await self._converse(said, most=6)
