@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from veltrix.domain import limits
 from veltrix.domain.event import Event, EventStatus
@@ -11,6 +11,7 @@ from veltrix.domain.facts import NumberedFact
 from veltrix.domain.notices import NoticeKind
 from veltrix.domain.registration import Box, Registration, RegistrationStatus
 from veltrix.notification.memory import Events, Recent
+from veltrix.notification.own_book import OwnBook
 from veltrix.notification.renderer import Material, box_of, material_of
 from veltrix.ports.notices import Claimed, Notice, NoticeStatus
 from veltrix.ports.queries import Queries
@@ -45,12 +46,14 @@ class Gatherer:
     vault: Vault
     events: Events
     recent: Recent
+    book: OwnBook = field(default_factory=OwnBook)
 
     async def gather(self, claimed: Sequence[Claimed]) -> list[Material | Verdict]:
         """For each claimed notice its material, or why there is none. Raises the ports' errors.
 
         What is wrong with one notice is that notice's verdict, and never keeps the others waiting.
         """
+        await self.book.prepare(each.notice.organizer for each in claimed)
         facts = await self._facts([each.notice for each in claimed])
         abouts = [await self._about(each.notice, facts) for each in claimed]
         wanted = {about.box.key_id for about in abouts if isinstance(about, _About)}
