@@ -9,7 +9,7 @@ import pytest
 
 from tests.conformance.adapters import HandClock, Subject
 from veltrix.domain import limits
-from veltrix.ports.errors import Mismatch, Rejected, Unavailable
+from veltrix.ports.errors import LogBehind, Mismatch, Rejected, Unavailable
 from veltrix.ports.log import Log, Record
 
 
@@ -104,8 +104,9 @@ async def test_offsets_outside_the_log_are_a_mismatch(log: Subject[Log]):
     await log.it.append(0, Record(b"only"))
     assert await log.it.read(0, 1, 10, 0) == []
     for offset in (-1, 2, 100):
-        with pytest.raises(Mismatch, match="restore"):
+        with pytest.raises(Mismatch, match="restore") as raised:
             await log.it.read(0, offset, 10, 0)
+        assert isinstance(raised.value, LogBehind) is (offset > 0), "what ends too soon may be seen too soon"
 
 
 async def test_what_can_never_be_appended_is_rejected(log: Subject[Log]):

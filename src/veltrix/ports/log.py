@@ -68,8 +68,8 @@ class Log(Protocol):
         """Up to `max_records` records from `offset` on, in order, durable ones only.
 
         Waits up to `wait_s` seconds for the first; empty when none came. Bounded also in bytes, but
-        always at least one record when there is one. Raises `Mismatch` for an offset below the first
-        or beyond the end of the log, `Unavailable` when it cannot be read now.
+        always at least one record when there is one. Raises `Mismatch` for an offset below the first,
+        `LogBehind` for one beyond the end of the log, `Unavailable` when it cannot be read now.
         """
         ...
 

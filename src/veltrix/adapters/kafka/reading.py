@@ -19,7 +19,7 @@ from veltrix.adapters.kafka.settings import KafkaSettings, consumer
 from veltrix.adapters.kafka.threads import PolledConsumer
 from veltrix.adapters.kafka.topics import Admin
 from veltrix.adapters.kafka.window import Window
-from veltrix.ports.errors import Mismatch, PortError, Unavailable
+from veltrix.ports.errors import LogBehind, Mismatch, PortError, Unavailable
 from veltrix.ports.log import LogRecord
 
 _STUCK_S: Final = 3.0
@@ -167,7 +167,8 @@ class Reader:
         first, end = await self.ask_bounds(partition)
         if not first <= offset <= end:
             self.suspect()
-            raise Mismatch(
+            wrong = LogBehind if offset > end else Mismatch  # a leader that was cut off lags, for a while
+            raise wrong(
                 f"partition {partition} of {self._topic} holds the offsets {first} to {end}, not {offset}; "
                 "log and ledger do not belong together, restore both from the same time"
             )

@@ -6,7 +6,7 @@ import asyncio
 
 from veltrix.adapters.memory.clock import WallClock
 from veltrix.domain import limits
-from veltrix.ports.errors import Mismatch, Rejected, Unavailable
+from veltrix.ports.errors import LogBehind, Mismatch, Rejected, Unavailable
 from veltrix.ports.log import Appended, LogIdentity, LogRecord, Record
 from veltrix.ports.system import Clock
 
@@ -92,7 +92,8 @@ class MemoryLog:
             raise Unavailable("the log is closed")
         records = self._of(partition)
         if not 0 <= offset <= len(records):
-            raise Mismatch(
+            wrong = LogBehind if offset > len(records) else Mismatch
+            raise wrong(
                 f"partition {partition} holds the offsets 0 to {len(records)}, not {offset}; "
                 "log and ledger do not belong together, restore both from the same time"
             )

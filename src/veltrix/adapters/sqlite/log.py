@@ -21,7 +21,7 @@ from veltrix.adapters.sqlite.database import Database, Kind, Synchronous
 from veltrix.adapters.sqlite.tail import Tail, bounded
 from veltrix.adapters.sqlite.writer import Writer, rows_statement
 from veltrix.domain import limits
-from veltrix.ports.errors import Mismatch, PortError, Rejected, Unavailable
+from veltrix.ports.errors import LogBehind, Mismatch, PortError, Rejected, Unavailable
 from veltrix.ports.log import Appended, LogIdentity, LogRecord, Record
 from veltrix.ports.system import Clock
 
@@ -226,7 +226,8 @@ class SqliteLog:
         if self._writer is None and offset >= tail.next_offset:
             tail = self._refresh(partition)
         if not tail.first <= offset <= tail.next_offset:
-            raise Mismatch(
+            wrong = LogBehind if offset > tail.next_offset else Mismatch
+            raise wrong(
                 f"partition {partition} of {self._database.path} holds the offsets {tail.first} to "
                 f"{tail.next_offset}, not {offset}; log and ledger do not belong together, "
                 "restore both from the same time"
