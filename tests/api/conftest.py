@@ -11,6 +11,8 @@ import pytest
 import uvicorn
 
 from tests.registration.house import House, person, quick
+from veltrix.domain.identifiers import notice_id
+from veltrix.ports.notices import WEBHOOK, Notice, Planned
 
 START_TIMEOUT_S = 30.0
 
@@ -25,6 +27,9 @@ class Server:
     links: list[str]
     registrations: list[str]
     tokens: list[str]
+    endpoint: str
+    signing: str
+    notice: str
 
 
 async def _furnish(house: House, url: str) -> Server:
@@ -44,18 +49,27 @@ async def _furnish(house: House, url: str) -> Server:
         seats_per_registration=50,
     )
     answers = [await house.register(event, person(f"P{number}", 2)) for number in range(8)]
-    made = [answer.json() for answer in answers]
-    for each in made[:2]:
+    people = [answer.json() for answer in answers]
+    for each in people[:2]:
         await house.public.post(f"/v1/registrations/{each['link']}/confirm")
     late = await house.register(event, person("Late"), prefer="respond-async")
+    made = await house.organizer.post("/v1/endpoints", json={"url": "https://crm.example.org/hooks"})
+    endpoint = made.json()["endpoint"]
+    to = endpoint["id"]
+    name, now_ms = notice_id(0, 1, to, WEBHOOK), house.clock.now_ms()
+    notice = Notice(name, "acme", event, 0, 1, "event.opened", "", to, WEBHOOK, "", now_ms)
+    await house.notices.record(0, 0, 1, Planned([notice]))
     refused = await house.register(event, person("Many", 50) | {"form_version": 9}, prefer="respond-async")
     return Server(
         url,
         house.key,
         event,
-        [each["link"] for each in made],
-        [each["registration"]["id"] for each in made],
+        [each["link"] for each in people],
+        [each["registration"]["id"] for each in people],
         [answer.headers["location"].rpartition("/")[2] for answer in (late, refused)],
+        endpoint["id"],
+        endpoint["secrets"][0]["id"],
+        notice.id,
     )
 
 

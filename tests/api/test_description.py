@@ -45,6 +45,9 @@ def aim(case, server: Server) -> None:
         "event": server.event,
         "ref": (server.links + server.registrations)[turn // 2 % 16],
         "token": server.tokens[turn // 2 % 2],
+        "endpoint": server.endpoint,
+        "secret": server.signing,
+        "notice": server.notice,
     }
     for name in case.path_parameters or {}:
         case.path_parameters[name] = there[name]

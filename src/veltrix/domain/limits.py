@@ -149,11 +149,13 @@ PUT_BACK_MAX_S: Final = 600.0
 WEBHOOKS_IN_FLIGHT_MAX: Final = 1_024
 WEBHOOKS_PER_ENDPOINT: Final = 8
 WEBHOOKS_PER_ENDPOINT_MAX: Final = 128
+WEBHOOKS_PER_SLOW_ENDPOINT: Final = 4
 SLOW_TARGET_S: Final = 1.0
 BREAKER_FAILURES: Final = 5
 BREAKER_PAUSE_S: Final = 10.0
 BREAKER_PAUSE_MAX_S: Final = 3_600.0
 TARGETS_FRESH_S: Final = 1.0
+THROTTLED_MAX_S: Final = 3_600.0
 ORDER_PAGE: Final = 500
 ORDER_POLL_S: Final = 1.0
 ORDER_IDS_MAX: Final = 1_000
@@ -179,7 +181,7 @@ WEBHOOK_OVERLAP_S: Final = 24 * 3_600
 WEBHOOK_OVERLAP_MAX_S: Final = 30 * 24 * 3_600
 ENDPOINTS_PER_ORGANIZER_MAX: Final = 50
 FACTS_SCANNED_MAX: Final = 5_000
-FACTS_CURSOR_MAX_CHARS: Final = 16_384
+FACTS_CURSOR_MAX_CHARS: Final = 6_000
 
 # -- suppression and reports of mail servers -----------------------------------------------------
 REPORT_MAX_BYTES: Final = 1024 * 1024
@@ -207,7 +209,7 @@ def check_relations() -> None:
     assert len(MAIL_RETRY_S) == MAIL_ATTEMPTS_MAX, "one delay an attempt"
     assert len(WEBHOOK_RETRY_S) == WEBHOOK_ATTEMPTS_MAX, "one delay an attempt"
     assert WEBHOOK_ATTEMPTS_MAX < ATTEMPTS_KEPT_MAX, "every attempt of a schedule can be seen"
-    assert WEBHOOKS_PER_ENDPOINT <= WEBHOOKS_PER_ENDPOINT_MAX <= WEBHOOKS_IN_FLIGHT_MAX
+    assert WEBHOOKS_PER_SLOW_ENDPOINT <= WEBHOOKS_PER_ENDPOINT <= WEBHOOKS_PER_ENDPOINT_MAX <= WEBHOOKS_IN_FLIGHT_MAX
     assert NOTICE_CHUNK <= NOTICE_CLAIM_MAX <= NOTICE_IN_FLIGHT_MAX
     assert KEY_BLOCK <= KEYS_RESERVED_LOW, "a block must not exceed the reserve it refills"
     assert WAIT_DEFAULT_S <= WAIT_MAX_S

@@ -98,7 +98,7 @@ def notice_operations(desk: NoticeDesk, facts: Facts) -> list[Operation]:
     ordered = {200: Shape(bodies.Ordered, meaning="It was ordered")}
     after = Param(
         "after", "Where the last page ended: its `after`. From the beginning without one.",
-        {"type": "string", "maxLength": limits.FACTS_CURSOR_MAX_CHARS},
+        {"type": "string", "maxLength": limits.FACTS_CURSOR_MAX_CHARS, "pattern": "^[A-Za-z0-9_-]*$"},
     )  # fmt: skip
     return [
         Operation(
