@@ -101,3 +101,37 @@ async def test_the_ledger_is_asked_once_for_all_who_wait():
         answers = await asyncio.gather(*waiting)
         assert {answer.status_code for answer in answers} <= {201, 409}
         assert 1 <= away.asked.count("head") <= 5
+
+
+class Stale:
+    """A ledger whose reads come from a primary that was cut off, until somebody passes the barrier."""
+
+    def __init__(self, ledger: Any) -> None:
+        self._ledger = ledger
+        self.passed = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    async def registration(self, registration: str) -> Any:
+        """Nothing new is known here."""
+        return await self._ledger.registration(registration) if self.passed else None
+
+    async def barrier(self) -> None:
+        """The way to the primary."""
+        self.passed += 1
+        await asyncio.sleep(0)
+
+
+async def test_nobody_is_unknown_because_a_read_was_stale():
+    """Who has just been registered is found, though the first read knew nothing yet; many misses at once
+    cost two barriers."""
+    async with a_house() as house:
+        made = (await house.register(await house.open_event())).json()
+        stale = Stale(house.ledger)
+        object.__setattr__(house.service.core.ports, "queries", stale)
+        async with house.client() as client:
+            asked = [client.get(f"/v1/registrations/{made['link']}") for _ in range(20)]
+            assert {answer.status_code for answer in await asyncio.gather(*asked)} == {200}
+            assert 1 <= stale.passed <= 2
+            assert (await client.get(f"/v1/registrations/{made['link'][:-4]}aaaa")).status_code == 404

@@ -21,6 +21,7 @@ from veltrix.ports.errors import PortError
 from veltrix.ports.queries import Queries
 from veltrix.ports.simulated import buggify
 from veltrix.ports.vault import Vault
+from veltrix.registration.freshness import Freshness
 from veltrix.registration.problems import Problem
 from veltrix.sealing import KeyedHashes
 
@@ -51,8 +52,15 @@ class Entry:
 class Directory:
     """Events by id, the latest used ones."""
 
-    def __init__(self, queries: Queries, vault: Vault, most: int = limits.EVENTS_CACHED) -> None:
+    def __init__(
+        self,
+        queries: Queries,
+        vault: Vault,
+        most: int = limits.EVENTS_CACHED,
+        fresh: Freshness | None = None,
+    ) -> None:
         self._queries = queries
+        self._fresh = fresh or Freshness(lambda: self._queries)
         self._vault = vault
         self._most = most
         self._entries: OrderedDict[str, Entry] = OrderedDict()
@@ -137,7 +145,7 @@ class Directory:
     async def _read(self, event: str) -> Entry | None:
         try:
             async with self._reads:
-                view = await self._queries.event(event)
+                view = await self._fresh.find(lambda: self._queries.event(event))
                 if view is None:
                     return None
                 hash_key = view.event.hash_key

@@ -203,7 +203,7 @@ class Registrations:
         core, ref = self._core, call.params["ref"]
         if ref.startswith(REGISTRATION):
             key = require(call.key, scope)
-            found = await core.ports.queries.registration(ref) if is_id(REGISTRATION, ref) else None
+            found = await self._find(ref) if is_id(REGISTRATION, ref) else None
             if found is None:
                 raise Problem("unknown_registration")
             entry = await core.directory.find(found.event)
@@ -213,11 +213,16 @@ class Registrations:
         call.key = None
         return await self.by_link(ref)
 
+    async def _find(self, registration: str) -> Registration | None:
+        """The registration; None only where the primary does not know it either."""
+        core = self._core
+        return await core.fresh.find(lambda: core.ports.queries.registration(registration))
+
     async def by_link(self, text: str) -> Subject:
         """The registration behind a link. Raises `Problem` unknown_registration or link_replaced."""
         core = self._core
         link = core.links.read_link(text)
-        found = None if link is None else await core.ports.queries.registration(link.registration)
+        found = None if link is None else await self._find(link.registration)
         if link is None or found is None:
             raise Problem("unknown_registration")
         if not core.links.link_holds(link, found.holder):
