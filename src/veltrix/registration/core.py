@@ -23,6 +23,7 @@ from veltrix.registration.calls import Answer, Call, json_answer
 from veltrix.registration.catalogue import REFUSAL_STATUS
 from veltrix.registration.desk import Desk, Queued, Settled
 from veltrix.registration.directory import PUBLIC, REGISTER, Directory, Entry
+from veltrix.registration.freshness import Freshness
 from veltrix.registration.headers import is_strong
 from veltrix.registration.links import Links
 from veltrix.registration.meters import Meters
@@ -99,7 +100,8 @@ class Core:
         self.chance = Chance(ports.entropy)
         self.links = Links(signer, settings.base_url)
         self.reserve = KeyReserve(ports.vault, settings.key_block, settings.keys_reserved_low)
-        self.directory = Directory(ports.queries, ports.vault)
+        self.fresh = Freshness(lambda: self.ports.queries)
+        self.directory = Directory(ports.queries, ports.vault, fresh=self.fresh)
         self.waitlines = WaitLines(ports.queries)
         self.desk = Desk(ports.log, ports.queries, ports.replies, ports.clock, self.links, settings, meters)
         self.desk.on_fact = self.apply
