@@ -192,6 +192,18 @@ class Smtp:
 
 
 @dataclass(frozen=True, slots=True)
+class Webhooks:
+    """Where organizers may have facts posted."""
+
+    allow_networks: tuple[str, ...] = setting(
+        Networks(),
+        (),
+        "Networks that webhooks may go to although they are not public, also without TLS. Everybody who may "
+        "save an endpoint reaches them through Veltrix.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Imports:
     """Bounds of bulk imports."""
 
@@ -229,6 +241,7 @@ class Config:
     processing: Processing
     notification: Notification
     smtp: Smtp
+    webhooks: Webhooks
     imports: Imports
     logging: Logging
     kafka: Kafka
@@ -272,6 +285,7 @@ SECTIONS: Final[dict[str, type]] = {
     "processing": Processing,
     "notification": Notification,
     "smtp": Smtp,
+    "webhooks": Webhooks,
     "imports": Imports,
     "logging": Logging,
     "kafka": Kafka,
