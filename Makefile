@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup engines demo run test check bench bench-cluster rehearse format lock clean \
+.PHONY: help setup engines demo run test check bench bench-cluster rehearse provisioning format lock clean \
 	lint lint-format lint-code lint-types lint-rooms \
 	test-house test-unit test-conformance test-api test-cluster test-e2e
 
@@ -89,6 +89,9 @@ bench-cluster: engines ## how fast a cluster on this machine is, and where the t
 
 rehearse: engines ## faults on a cluster under load: recovery times, promises kept (REPEAT=5, HOSTS=3 as root for cuts)
 	@$(BIN)/veltrix cluster rehearse --repeat $(or $(REPEAT),1) --hosts $(or $(HOSTS),0)
+
+provisioning: $(DEV) ## write deploy/ anew: rules, dashboards, examples (RUNBOOKS=https://… where people read docs/runbooks.md)
+	@$(BIN)/python -m veltrix.observability.provisioning deploy $(RUNBOOKS)
 
 format: $(DEV) ## put the code into the house's format
 	$(BIN)/ruff check --fix-only --quiet $(SOURCES)

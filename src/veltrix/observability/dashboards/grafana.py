@@ -10,6 +10,7 @@ from grafana_foundation_sdk.builders import common as common_builder
 from grafana_foundation_sdk.builders import dashboard as builder
 from grafana_foundation_sdk.builders import prometheus, stat, table, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
@@ -24,8 +25,11 @@ _PanelBuilder = stat.Panel | table.Panel | timeseries.Panel
 
 def to_json(board: Board, runbooks: str = RUNBOOKS) -> str:
     """The file that Grafana is provisioned with; `runbooks` is where people read docs/runbooks.md."""
-    built = _dashboard(board, runbooks).build()
-    return json.dumps(built, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    register_default_plugins()
+    built = json.loads(json.dumps(_dashboard(board, runbooks).build(), cls=JSONEncoder))
+    # Once more there and back: what the SDK fills in when it reads is then in the file.
+    again = model.Dashboard.from_json(built)
+    return json.dumps(again, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _dashboard(board: Board, runbooks: str) -> builder.Dashboard:

@@ -10,9 +10,9 @@ _DAY_S: Final = 86_400
 _GIB: Final = 2**30
 
 
-def _lost(name: str, engine: str, summary: str) -> Alert:
+def _lost(name: str, called: str, engine: str, summary: str) -> Alert:
     """Nobody who asks an engine gets an answer: its majority is gone, or the way there."""
-    asked = f'veltrix_engine_up{{engine="{engine}"}}'
+    asked = f'veltrix_engine_up{{engine="{called}"}}'
     return Alert(
         name=name,
         severity=Severity.CRITICAL,
@@ -43,16 +43,19 @@ ENGINES: Final = Group(
     [
         _lost(
             "VeltrixKafkaLost",
-            "kafka",
+            "log",
+            "Kafka",
             "Kafka does not answer: nothing is taken in, nothing is decided.",
         ),
         _lost(
             "VeltrixPostgresLost",
-            "postgres",
+            "ledger",
+            "PostgreSQL",
             "PostgreSQL does not answer: commands are taken in and wait.",
         ),
         _lost(
             "VeltrixEtcdLost",
+            "etcd",
             "etcd",
             "etcd does not answer: deciding goes on, but nobody can take over from who dies.",
         ),

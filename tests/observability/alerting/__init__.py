@@ -1,0 +1,1 @@
+"""When each alert fires and when it is silent, asked of promtool."""
