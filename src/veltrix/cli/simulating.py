@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -15,6 +14,8 @@ from veltrix.cli.options import Json
 
 if TYPE_CHECKING:
     from veltrix.simulation.explore import Run
+    from veltrix.simulation.scenarios import Scenario
+    from veltrix.simulation.sweep import Sweep
 
 app = typer.Typer(
     name="simulate",
@@ -28,7 +29,8 @@ app.command("availability")(availability)
 Seconds = Annotated[
     float, typer.Option(min=1.0, max=3_600.0, metavar="S", help="Simulated seconds under faults, each run.")
 ]
-_STORY_LINES: Final = 40
+Jobs = Annotated[int, typer.Option(min=1, max=256, metavar="J", help="Processes at once.")]
+SECONDS: Final = 20.0
 _COMPLAINTS_SHOWN: Final = 20
 
 
@@ -37,48 +39,77 @@ def explore(
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="How many seeds.")] = 100,
     base: Annotated[int, typer.Option(min=0, metavar="SEED", help="The first seed.")] = 0,
     minutes: Annotated[float, typer.Option(min=0.0, metavar="M", help="Stop after so long; 0: never.")] = 0.0,
-    jobs: Annotated[int, typer.Option(min=1, max=256, metavar="J", help="Processes at once.")] = 1,
-    seconds: Seconds = 20.0,
+    jobs: Jobs = 1,
+    seconds: Seconds = SECONDS,
     as_json: Json = False,
 ) -> None:
     """Run one seed after the other and check everything that Veltrix promises.
 
-    Exit code 1 when a seed fails: `veltrix simulate replay SEED` shows what happened.
+    Exit code 1 when a seed fails: `veltrix simulate replay SEED` shows what happened, and `shrink SEED` how
+    little of it is needed.
     """
-    from veltrix.cli.progress import Progress
+    ends_s = time.monotonic() + minutes * 60 if minutes else float("inf")
+    swept, took_s = _sweep(range(base, base + seeds), seconds, jobs, ends_s, quiet=as_json)
+    _tell(swept, base, took_s, as_json=as_json)
+    raise typer.Exit(ExitCode.NEGATIVE if swept.failed else ExitCode.OK)
 
-    began_s = time.monotonic()
-    ends_s = began_s + minutes * 60 if minutes else float("inf")
-    runs: list[Run] = []
-    with Progress("Exploring", quiet=as_json) as progress:
-        for run in _runs(range(base, base + seeds), seconds, jobs):
-            runs.append(run)
-            progress.reached(len(runs), seeds)
-            if time.monotonic() > ends_s:
-                break
-    _tell(runs, base, time.monotonic() - began_s, as_json=as_json)
-    raise typer.Exit(ExitCode.OK if all(run.passed for run in runs) else ExitCode.NEGATIVE)
+
+@app.command("soak")
+def soak(
+    base: Annotated[
+        int | None, typer.Option(min=0, metavar="SEED", help="The first seed.  [default: by the clock]")
+    ] = None,
+    minutes: Annotated[float, typer.Option(min=0.0, metavar="M", help="Stop after so long; 0: never.")] = 0.0,
+    jobs: Jobs = 1,
+    seconds: Seconds = SECONDS,
+    failures: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where failing seeds are added, one a line.")
+    ] = Path("failing-seeds.txt"),
+    as_json: Json = False,
+) -> None:
+    """Run fresh seeds until one fails, or until it is stopped (Ctrl-C).
+
+    Exit code 1 when one failed: it stands in the file, with its first complaint.
+    """
+    first = int(time.time()) * 1_000 if base is None else base
+    with failures.open("a", encoding="utf-8") as kept:  # before hours of work, not behind them
+        ends_s = time.monotonic() + minutes * 60 if minutes else float("inf")
+        endless = range(first, first + 2**40)
+        swept, took_s = _sweep(endless, seconds, jobs, ends_s, quiet=as_json, until_one_fails=True)
+        kept.writelines(f"{run.seed}\t{seconds:g} s\t{run.complaints[0]}\n" for run in swept.failed)
+    _tell(swept, first, took_s, as_json=as_json)
+    raise typer.Exit(ExitCode.NEGATIVE if swept.failed else ExitCode.OK)
 
 
 @app.command("replay")
 def replay(
-    seed: Annotated[int, typer.Argument(min=0, metavar="SEED")],
-    seconds: Seconds = 20.0,
+    what: Annotated[str, typer.Argument(metavar="SEED|FILE", help="A seed, or a scenario that was kept.")],
+    seconds: Seconds = SECONDS,
+    lines: Annotated[int, typer.Option(min=0, metavar="N", help="How much of the end is shown.")] = 60,
     as_json: Json = False,
 ) -> None:
-    """Run one seed again and show what went wrong, and when, by the simulated clock."""
-    from veltrix.cli.output import console, print_json
-    from veltrix.simulation.explore import run
+    """Run one seed or scenario again and show what happened last, host by host, and what went wrong.
 
-    found = run(seed, seconds)
+    A scenario of another wire version or another Python is refused: it would be another history.
+    """
+    from veltrix.cli.output import console, print_json
+    from veltrix.simulation.explore import run, run_plan
+
+    scenario = None if what.isdecimal() else _read(Path(what))
+    if scenario is None:
+        found = run(int(what), seconds, tracing=True)
+    else:
+        found = run_plan(scenario.plan, tracing=True)
     if as_json:
         print_json(found.to_json())
     else:
         out = console()
-        skipped = len(found.story) - _STORY_LINES
+        if scenario is not None and scenario.found:
+            out.print(f"It once found: {scenario.found}", soft_wrap=True, markup=False)
+        skipped = len(found.timeline) - lines
         if skipped > 0:
-            out.print(f"… {skipped} earlier faults (all of them with --json)")
-        for line in found.story[-_STORY_LINES:]:
+            out.print(f"… {skipped:,} earlier lines (--lines; all of them with --json)")
+        for line in found.timeline[-lines:] if lines else ():
             out.print(line, soft_wrap=True, markup=False)
         _complain(found)
         out.print(f"{found.requests:,} requests, {found.simulated_s:,.1f} simulated s, {found.steps:,} steps")
@@ -87,68 +118,126 @@ def replay(
     raise typer.Exit(ExitCode.OK if found.passed else ExitCode.NEGATIVE)
 
 
-def _runs(seeds: range, seconds: float, jobs: int) -> Iterator[Run]:
-    """The runs, in the order of their seeds, `jobs` at once."""
-    from veltrix.simulation.explore import run
+@app.command("shrink")
+def shrink(
+    what: Annotated[str, typer.Argument(metavar="SEED|FILE", help="A seed that fails, or a scenario.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where it goes.  [default: scenario-SEED.json]")
+    ] = None,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="What bug it finds, for the file.")] = "",
+    most: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many runs.")] = 300,
+    seconds: Seconds = SECONDS,
+) -> None:
+    """Leave out faults and clients of a failing run as long as it fails the same way; write what is left.
 
-    if jobs == 1:
-        for seed in seeds:
-            yield run(seed, seconds)
-        return
-    import multiprocessing
+    Exit code 1 when it does not fail: then there is nothing to shrink.
+    """
+    from veltrix.cli.output import console
+    from veltrix.cli.progress import Progress
+    from veltrix.simulation.explore import run, run_plan
+    from veltrix.simulation.scenarios import Scenario, to_text
+    from veltrix.simulation.shrink import shrunk
 
-    # Whoever stops listening ends the pool, and with it what is still under way.
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap(_Explorer(seconds), seeds)
+    found = run(int(what), seconds) if what.isdecimal() else run_plan(_read(Path(what)).plan)
+    assert found.plan is not None, "a run has its plan"
+    if found.passed:
+        console().print("VERDICT PASS: it does not fail, so there is nothing to shrink")
+        raise typer.Exit(ExitCode.NEGATIVE)
+    path = Path(f"scenario-{found.seed}.json") if out is None else out
+    path.touch()  # before the work, not behind it
+    with Progress("Shrinking") as progress:
+        small, complaint = shrunk(
+            found,
+            run_plan,
+            most=most,
+            told=lambda tried, plan: progress.step(_size(plan.size()), tried, most),
+        )
+    path.write_text(to_text(Scenario(small, found=why or complaint, complaint=complaint)), encoding="utf-8")
+    told = console()
+    told.print(f"From {_size(found.plan.size())}, {found.plan.seconds:g} s", markup=False)
+    told.print(f"to {_size(small.size())}, {small.seconds:g} s: {path}", markup=False, soft_wrap=True)
+    told.print(complaint, markup=False, soft_wrap=True)
 
 
-class _Explorer:
-    """A run, as another process can be asked for it."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-
-    def __call__(self, seed: int) -> Run:
-        from veltrix.simulation.explore import run
-
-        return run(seed, self._seconds)
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]:,} faults, {size[1]:,} clients"
 
 
-def _tell(runs: list[Run], base: int, took_s: float, *, as_json: bool) -> None:
+def _read(path: Path) -> Scenario:
+    """A scenario from a file; what is wrong with it is told with its field and the remedy."""
+    from veltrix.cli.failures import Failure
+    from veltrix.simulation.scenarios import ScenarioError, from_text
+
+    try:
+        return from_text(path.read_text(encoding="utf-8"))
+    except ScenarioError as error:
+        raise Failure(f"{path}: {error.field}: {error.fault}", error.remedy, ExitCode.USAGE) from None
+    except UnicodeDecodeError:
+        raise Failure(f"{path} is no text", "Give a file that `shrink` wrote", ExitCode.USAGE) from None
+    except (FileNotFoundError, IsADirectoryError):
+        raise Failure(
+            f"{path} is neither a seed nor a file",
+            "Give a number, or a file that `shrink` wrote",
+            ExitCode.USAGE,
+        ) from None
+
+
+def _sweep(
+    seeds: range, seconds: float, jobs: int, ends_s: float, *, quiet: bool, until_one_fails: bool = False
+) -> tuple[Sweep, float]:
+    """Run them until the time is over; also what was done when somebody stops it."""
+    from veltrix.cli.progress import Progress
+    from veltrix.simulation.sweep import Sweep, explore
+
+    began_s, swept = time.monotonic(), Sweep()
+    with Progress("Exploring", quiet=quiet) as progress:
+        try:
+            for run in explore(seeds, seconds, jobs):
+                swept.add(run)
+                took_s = time.monotonic() - began_s
+                said = f"{swept.runs / took_s:.1f} seeds/s, {swept.simulated_s:,.0f} simulated s"
+                progress.step(f"{said}, {len(swept.failed)} failed", swept.runs, len(seeds))
+                if time.monotonic() > ends_s or (until_one_fails and swept.failed):
+                    break
+        except KeyboardInterrupt:
+            if not swept.runs:
+                raise
+    return swept, time.monotonic() - began_s
+
+
+def _tell(swept: Sweep, base: int, took_s: float, *, as_json: bool) -> None:
     from veltrix.cli.output import console, print_json
 
-    failed = [run for run in runs if not run.passed]
-    reached: Counter[str] = Counter()
-    for run in runs:
-        reached.update(run.reached)
-    simulated_s = sum(run.simulated_s for run in runs)
     if as_json:
         print_json(
             {
-                "verdict": "FAIL" if failed else "PASS",
-                "seeds": len(runs),
+                "verdict": "FAIL" if swept.failed else "PASS",
+                "seeds": swept.runs,
                 "base": base,
-                "simulated_s": round(simulated_s, 1),
+                "twice": swept.twice,
+                "simulated_s": round(swept.simulated_s, 1),
                 "seconds": round(took_s, 1),
-                "requests": sum(run.requests for run in runs),
-                "reached": dict(reached.most_common()),
-                "failed": [run.to_json() for run in failed],
+                "requests": swept.requests,
+                "reached": dict(swept.reached.most_common()),
+                "missed": swept.missed(),
+                "failed": [run.to_json() for run in swept.failed],
             }
         )
         return
     out = console()
-    requests = sum(run.requests for run in runs)
     out.print(
-        f"{len(runs):,} seeds from {base}: {requests:,} requests, {simulated_s:,.0f} simulated s in "
-        f"{took_s:,.1f} s ({simulated_s / took_s:.1f} : 1, {len(runs) / took_s:.2f} seeds/s)",
+        f"{swept.runs:,} seeds from {base}: {swept.requests:,} requests, {swept.simulated_s:,.0f} simulated s "
+        f"in {took_s:,.1f} s ({swept.simulated_s / took_s:.1f} : 1, {swept.runs / took_s:.2f} seeds/s); "
+        f"{swept.twice:,} run twice",
         soft_wrap=True,
     )
-    counted = ", ".join(f"{name} {count:,}" for name, count in reached.most_common())
+    counted = ", ".join(f"{name} {count:,}" for name, count in swept.reached.most_common())
     out.print(f"Reached: {counted}", soft_wrap=True)
-    for run in failed:
+    out.print(f"Not reached: {', '.join(swept.missed()) or 'nothing'}", soft_wrap=True)
+    for run in swept.failed:
         _complain(run)
-    if failed:
-        seed = failed[0].seed
+    if swept.failed:
+        seed = swept.failed[0].seed
         out.print(f"VERDICT FAIL: seed {seed}; see `veltrix simulate replay {seed}`")
     else:
         out.print("VERDICT PASS: nothing was found")

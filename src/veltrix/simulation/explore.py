@@ -32,7 +32,8 @@ LOOK_S: Final = 0.25
 class Run:
     """What one seed led to. `digest` is of the whole history: equal for equal plans, code and Python.
 
-    `plan` is what happened on purpose, `timeline` the last of what happened at all, by host.
+    `plan` is what happened on purpose, `timeline` the last of what happened at all, by host; `twice`: it was
+    run again, to compare the digests.
     """
 
     seed: int
@@ -43,6 +44,7 @@ class Run:
     simulated_s: float = 0.0
     steps: int = 0
     digest: str = ""
+    twice: bool = False
     plan: Plan | None = None
     timeline: list[str] = field(default_factory=list)
 

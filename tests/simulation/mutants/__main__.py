@@ -27,6 +27,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--most", type=int, default=None, metavar="N", help="at most so many seeds each")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="simulated seconds, each run")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once")
+    parser.add_argument("--kept", action="store_true", help="try the kept scenarios first")
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     chosen = parser.parse_args()
     unknown = [name for name in chosen.names if name not in MUTANTS]
@@ -41,7 +42,9 @@ def main() -> int:
     errors = Console(stderr=True, highlight=False)
     rows: list[Row] = []
     names = asked.names or [*MUTANTS, CORRECT]
-    for row in matrix(names, first=asked.first, most=asked.most, seconds=asked.seconds, jobs=asked.jobs):
+    for row in matrix(
+        names, first=asked.first, most=asked.most, seconds=asked.seconds, jobs=asked.jobs, kept=asked.kept
+    ):
         rows.append(row)
         if not asked.json:
             verdict = told(MUTANTS.get(row.mutant), row)

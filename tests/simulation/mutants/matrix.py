@@ -24,12 +24,12 @@ CORRECT = ""
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What became of one mutant: the seed that found it (None: none did), after how many runs."""
+    """What became of one mutant: what found it (None: nothing did), after how many runs."""
 
     mutant: str
-    seed: int | None
-    runs: int
     seconds: float
+    found: str | None
+    runs: int
     simulated_s: float
     took_s: float
     complaints: list[str] = field(default_factory=list)
@@ -38,47 +38,51 @@ class Row:
     def as_it_should(self) -> bool:
         """Found; or nothing to find, in correct code or an equivalent."""
         wanted = self.mutant != CORRECT and not MUTANTS[self.mutant].equivalent
-        return (self.seed is not None) is wanted
+        return (self.found is not None) is wanted
 
 
 class MatrixError(Exception):
     """A mutant could not be looked for at all: it does not fit the code any more, or the process failed."""
 
 
-def look_for(name: str, first: int, count: int, seconds: float) -> Row:
-    """Plant one bug in a process of its own and run seeds until one fails. Raises `MatrixError`."""
-    found = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tests.simulation.mutants.planted",
-            name,
-            str(first),
-            str(count),
-            str(seconds),
-        ],
+def look_for(name: str, first: int, count: int, seconds: float, *, kept: bool = False) -> Row:
+    """Plant one bug in a process of its own and run seeds until one fails; `kept`: its scenario first.
+
+    Raises `MatrixError`.
+    """
+    how = "look" if kept else "seeds"
+    module = "tests.simulation.mutants.planted"
+    ran = subprocess.run(
+        [sys.executable, "-m", module, how, name, str(first), str(count), str(seconds)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
         capture_output=True,
         text=True,
         check=False,
     )
-    told: dict[str, Any] = json.loads(found.stdout) if found.stdout.startswith("{") else {}
+    told: dict[str, Any] = json.loads(ran.stdout) if ran.stdout.startswith("{") else {}
     if "runs" not in told:
-        raise MatrixError(f"mutant {name!r}: {told.get('misplanted') or found.stderr[-2000:]}")
-    return Row(
-        name, told["seed"], told["runs"], seconds, told["simulated_s"], told["took_s"], told["complaints"]
-    )
+        raise MatrixError(f"mutant {name!r}: {told.get('misplanted') or ran.stderr[-2000:]}")
+    return Row(name, seconds=seconds, **told)
 
 
 def matrix(
-    names: Sequence[str], *, first: int = 0, most: int | None = None, seconds: float = SECONDS, jobs: int = 1
+    names: Sequence[str],
+    *,
+    first: int = 0,
+    most: int | None = None,
+    seconds: float = SECONDS,
+    jobs: int = 1,
+    kept: bool = False,
 ) -> Iterator[Row]:
-    """A row for each name, in their order; each within its own budget of seeds, or `most` of them."""
+    """A row for each name, in their order; each within its own budget of seeds, or `most` of them.
+
+    `kept`: what is kept is tried first, and often enough.
+    """
 
     def one(name: str) -> Row:
         budget = MUTANTS[name].seeds if name else max(mutant.seeds for mutant in MUTANTS.values())
-        return look_for(name, first, budget if most is None else min(most, budget), seconds)
+        return look_for(name, first, budget if most is None else min(most, budget), seconds, kept=kept)
 
     with ThreadPoolExecutor(jobs) as pool:
         yield from pool.map(one, names)
@@ -87,7 +91,7 @@ def matrix(
 def told(mutant: Mutant | None, row: Row) -> str:
     """A row's verdict in words."""
     if mutant is None:
-        return "passes" if row.seed is None else f"FAILS at seed {row.seed}"
+        return "passes" if row.found is None else f"FAILS: {row.found}"
     if mutant.equivalent:
-        return "equivalent" if row.seed is None else f"FOUND at seed {row.seed}, though said to be equivalent"
-    return f"seed {row.seed}" if row.seed is not None else "NOT FOUND"
+        return "equivalent" if row.found is None else f"FOUND ({row.found}), though said to be equivalent"
+    return "NOT FOUND" if row.found is None else row.found

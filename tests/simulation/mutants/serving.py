@@ -27,10 +27,9 @@ MUTANTS = (
         (
             Patch(
                 _DESK,
-                "        except OutcomeUnknown:\n            self._meters",
-                "        except OutcomeUnknown:\n"
+                '            raise Problem(\n                "outcome_unknown",',
                 "            return progress.end_offset\n"
-                "            self._meters",
+                '            raise Problem(\n                "outcome_unknown",',
             ),
         ),
     ),
