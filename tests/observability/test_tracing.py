@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veltrix.observability.tracing import Traceparent, continued, make, parse
+from veltrix.observability.tracing import Traceparent, make, parse
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
@@ -63,16 +63,6 @@ def test_what_is_made_can_be_read(entropy, sampled):
     """Any 24 bytes, zeros too, make a valid header that reads as what was made."""
     made = make(entropy, sampled)
     assert parse(made.header) == made
-
-
-@given(st.binary(min_size=24, max_size=24))
-def test_a_callers_trace_is_continued(entropy):
-    """The trace and its sampling stay the caller's, the span is ours; without a caller a trace begins."""
-    ours = continued(f"00-{TRACE}-{SPAN}-00", entropy)
-    assert (ours.trace_id, ours.sampled) == (TRACE, False)
-    assert ours.span_id == make(entropy[:8] * 3).span_id
-    assert parse(ours.header) == ours
-    assert continued("nonsense", entropy) == make(entropy)
 
 
 @given(st.text(max_size=80))

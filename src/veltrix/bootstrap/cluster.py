@@ -129,6 +129,7 @@ async def _registration(to: Opening, port: int) -> _Process:
         signer=signer,
         settings=settings(to.config),
         meters=to.metrics,
+        tracer=to.tracer,
     )
     watch_registration(to.metrics, service)
     answers = EngineChecks({"ledger": postgres.check, "log": lambda: log.bounds(0)})
@@ -161,6 +162,7 @@ async def _processing(to: Opening) -> _Process:
         to.config.processing.batch_max,
         to.config.processing.tick_interval_s,
         ticks=False,
+        tracer=to.tracer,
     )
     checks = {"campaigning": lambda: service.campaigning, "partitions_sound": lambda: not service.failed}
     process = _with_engines(to.metrics, service, coordinator, log, postgres, checks)
@@ -218,6 +220,7 @@ async def _notification(to: Opening) -> _Process:
         entropy=to.entropy,
         settings=notification_settings(to.config, None, signer),
         metrics=to.metrics,
+        tracer=to.tracer,
     )
     answers = EngineChecks({"ledger": postgres.check})
     watch_engines(to.metrics, answers, None)

@@ -25,11 +25,14 @@ from veltrix.bootstrap.forgetting import RESTORING, Forgetting
 from veltrix.bootstrap.mapping import channel_of, courtesy, notification_settings, registration_settings
 from veltrix.bootstrap.observing import embedded_metrics, watch_registration, watch_storage
 from veltrix.bootstrap.serving import listen_on, served, uncancel
+from veltrix.bootstrap.tracing import tracer_of
 from veltrix.config import Config
 from veltrix.domain.credentials import Signer
 from veltrix.notification.service import NotificationService
 from veltrix.observability.metrics import Metrics
+from veltrix.observability.tracing import Tracer
 from veltrix.ports.errors import Mismatch
+from veltrix.ports.log import Log
 from veltrix.processing.service import ProcessingService
 from veltrix.registration.service import RegistrationService
 
@@ -117,24 +120,13 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
         watch_storage(metrics, config)
         if (directory / RESTORING).exists():
             raise Mismatch(f"a restore of {directory} has begun and not ended; run: veltrix restore")
+        tracer = tracer_of(config, "embedded", clock, entropy, metrics, stack)
         stores = await _Stores.open(stack, config, clock)
         log = renumbered(stores.log)
         channel = channel_of(config)
         stack.push_async_callback(channel.close)
         feed, replies = MemoryFeed(), MemoryReplies()
-        processing = ProcessingService(
-            log,
-            stores.ledger,
-            feed,
-            replies,
-            stores.vault,
-            stores.coordinator,
-            clock,
-            metrics,
-            config.processing.batch_max,
-            config.processing.tick_interval_s,
-            rules_version=config.processing.rules_version,
-        )
+        processing = _processing(config, stores, log, feed, replies, clock, metrics, tracer)
         registration = RegistrationService(
             log=log,
             queries=stores.ledger,
@@ -147,6 +139,7 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
             signer=signer,
             settings=registration_settings(config, port, metrics, processing.failed),
             meters=metrics,
+            tracer=tracer,
         )
         notification = NotificationService(
             notices=stores.notices,
@@ -159,9 +152,36 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
             settings=notification_settings(config, port, signer),
             courtesy=courtesy(clock),
             metrics=metrics,
+            tracer=tracer,
         )
         forgetting = Forgetting(log, stores.ledger, stores.vault, processing)
         yield Platform(registration, processing, notification, metrics, forgetting)
+
+
+def _processing(
+    config: Config,
+    stores: _Stores,
+    log: Log,
+    feed: MemoryFeed,
+    replies: MemoryReplies,
+    clock: SystemClock,
+    metrics: Metrics,
+    tracer: Tracer,
+) -> ProcessingService:
+    return ProcessingService(
+        log,
+        stores.ledger,
+        feed,
+        replies,
+        stores.vault,
+        stores.coordinator,
+        clock,
+        metrics,
+        config.processing.batch_max,
+        config.processing.tick_interval_s,
+        rules_version=config.processing.rules_version,
+        tracer=tracer,
+    )
 
 
 async def serve(config: Config, *, ready: Callable[[Started], None] | None = None) -> None:

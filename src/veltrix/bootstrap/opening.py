@@ -19,6 +19,7 @@ from veltrix.bootstrap.engines import (
     opened_log,
     opened_postgres,
 )
+from veltrix.bootstrap.tracing import tracer_of
 from veltrix.config import Config
 from veltrix.observability.metrics import Metrics
 from veltrix.ports.log import Log
@@ -54,6 +55,7 @@ class Opening:
         self.name = f"veltrix-{kind}"
         self.clock = clock
         self.entropy = SystemEntropy()
+        self.tracer = tracer_of(config, kind.value, clock, self.entropy, metrics, stack)
         self.patience = Patience(self.clock, config.operations.start_wait_s)
         self.settings = kafka_settings(config, self.name, metrics)
         self._etcd: EtcdClient | None = None

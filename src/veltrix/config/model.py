@@ -24,6 +24,7 @@ from veltrix.config.kinds import (
     Text,
     Url,
 )
+from veltrix.config.tracing import Tracing
 from veltrix.domain import limits
 from veltrix.domain.decider import NEWEST_RULES
 
@@ -249,6 +250,7 @@ class Config:
     etcd: Etcd
     operations: Operations
     secrets: Secrets
+    tracing: Tracing
 
     @property
     def clustered(self) -> bool:
@@ -293,6 +295,7 @@ SECTIONS: Final[dict[str, type]] = {
     "etcd": Etcd,
     "operations": Operations,
     "secrets": Secrets,
+    "tracing": Tracing,
 }
 
 

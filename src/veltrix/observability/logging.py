@@ -115,6 +115,11 @@ def bound(**fields: Any) -> Iterator[None]:
         _bound.reset(token)
 
 
+def bind(**fields: Any) -> None:
+    """As `bound`, to the end of this task: for a task of one request alone, which costs less so."""
+    _bound.set(fields)
+
+
 @contextmanager
 def captured(level: int = DEBUG) -> Iterator[list[Fields]]:
     """For tests: collects the lines written inside, as fields with `level`, instead of writing them."""

@@ -72,10 +72,10 @@ def parse(text: str | None) -> Traceparent | None:
     return Traceparent(trace_id, span_id, bool(int(flags, 16) & _SAMPLED))
 
 
-def continued(header: str | None, entropy: bytes) -> Traceparent:
-    """A place of our own in the caller's trace, or in a new one when the caller names none."""
-    given = parse(header)
-    return make(entropy) if given is None else given.child(entropy)
+def trace_id_of(header: str) -> str:
+    """The trace's id in a context that stands in a record, a fact or a notice; "" where there is none."""
+    found = parse(header)
+    return "" if found is None else found.trace_id
 
 
 def _nonzero(random: bytes) -> bytes:

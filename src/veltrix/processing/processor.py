@@ -12,7 +12,8 @@ from veltrix.domain.commands import Actor, ContinuePromotions, Envelope
 from veltrix.domain.decider import RULES, RulesUnknown
 from veltrix.domain.identifiers import command_id, first_offset
 from veltrix.domain.state import PartitionState
-from veltrix.observability.logging import get_logger
+from veltrix.observability.logging import DEBUG, get_logger
+from veltrix.observability.tracing import OFF, Tracer, trace_id_of
 from veltrix.ports.coordinator import Grant
 from veltrix.ports.errors import LogBehind, Mismatch, OutcomeUnknown, Rejected, Unavailable
 from veltrix.ports.feed import Replies
@@ -33,6 +34,7 @@ from veltrix.processing.batch import (
     record_hash,
 )
 from veltrix.processing.relay import Relay
+from veltrix.processing.spans import Times, trace_batch
 from veltrix.wire import encode_command
 
 _log = get_logger("processing")
@@ -72,6 +74,7 @@ class Processor:
     metrics: ProcessorMetrics
     batch_max: int = limits.READ_BATCH_MAX
     granted_s: float | None = None
+    tracer: Tracer = OFF
     state: PartitionState | None = None
     stopping: bool = False
 
@@ -193,6 +196,7 @@ class Processor:
                 partition=self.partition,
                 offset=entries[poisoned.index].record.offset,
                 error=str(poisoned),
+                trace_id=trace_id_of(entries[poisoned.index].record.trace),
             )
             await self._isolate(entries, poisoned.index)
         except Rejected as rejected:
@@ -221,7 +225,10 @@ class Processor:
         except (Poisoned, Rejected) as error:
             await self._take_over()
             offset = alone[0].record.offset
-            _log.error("quarantined", partition=self.partition, offset=offset, error=str(error))
+            trace_id = trace_id_of(alone[0].record.trace)
+            _log.error(
+                "quarantined", partition=self.partition, offset=offset, error=str(error), trace_id=trace_id
+            )
             await self._commit(alone, {offset: str(error)[:500]})
 
     async def _commit(self, entries: Sequence[Entry], quarantined: dict[int, str]) -> None:
@@ -238,6 +245,9 @@ class Processor:
         before_s = self.clock.monotonic_s()
         await self.ledger.commit(outcome.changes)
         committed_s = self.clock.monotonic_s()
+        if self.tracer.enabled:
+            times = Times(started_s, loaded_s, decided_s, before_s, committed_s)
+            trace_batch(self.tracer, self.partition, entries, outcome, times)
         self._follow(entries, outcome)
         forget_touched(state, 0 if buggify("processor.forget") else limits.EVENTS_CACHED)
         self.metrics.batch(
@@ -256,8 +266,23 @@ class Processor:
         self.relay.committed(changes.facts, changes.new_offset, [entry.record.append_ms for entry in entries])
         for reply_to, replies in outcome.replies.items():
             self.replies.send(reply_to, replies)
+        if _log.enabled(DEBUG):
+            self._tell_refused(entries, outcome)
         for decision in changes.decisions:
             self.metrics.decided(decision.kind, decision.outcome, decision.refusal or "", decision.event)
+
+    def _tell_refused(self, entries: Sequence[Entry], outcome: Outcome) -> None:
+        for entry, decision in zip(entries, outcome.changes.decisions, strict=True):
+            if decision.refusal is not None:
+                _log.debug(
+                    "command_refused",
+                    partition=self.partition,
+                    offset=decision.offset,
+                    kind=decision.kind,
+                    event=decision.event,
+                    reason=decision.refusal.value,
+                    trace_id=trace_id_of(entry.record.trace),
+                )
 
     async def _continue(self, continuation: Continuation) -> None:
         """Append the continuation before the commit: if that fails it finds nothing to do, but if this

@@ -15,11 +15,13 @@ from typing import Protocol
 from veltrix.domain import limits
 from veltrix.domain.facts import FactKind, NumberedFact
 from veltrix.observability.logging import get_logger
+from veltrix.observability.tracing import OFF, Tracer
 from veltrix.ports.coordinator import Grant
 from veltrix.ports.errors import Fenced, PortError
 from veltrix.ports.feed import Feed
 from veltrix.ports.ledger import Head, Ledger
 from veltrix.ports.simulated import buggify, sometimes
+from veltrix.ports.spans import SpanKind
 from veltrix.ports.system import Clock
 from veltrix.ports.vault import Vault
 
@@ -53,6 +55,7 @@ class Relay:
     vault: Vault
     clock: Clock
     metrics: RelayMetrics
+    tracer: Tracer = OFF
     _published_seq: int = 0
     _marked_seq: int = 0
     _marked_s: float = 0.0
@@ -145,11 +148,20 @@ class Relay:
             await self.feed.publish(self.partition, facts, next_offset)
             self._told_offset = next_offset
             if facts:
+                ended_s = self.clock.monotonic_s()
                 self._published_seq = facts[-1].seq
-                self.metrics.published(len(facts), self.clock.monotonic_s() - began_s)
+                self.metrics.published(len(facts), ended_s - began_s)
+                if self.tracer.enabled:
+                    self._trace(facts, began_s, ended_s)
             now_ms = self.clock.now_ms()
             for append_ms in appended_ms:
                 self.metrics.decision_latency((now_ms - append_ms) / 1000)
+
+    def _trace(self, facts: Sequence[NumberedFact], began_s: float, ended_s: float) -> None:
+        for numbered in facts:
+            if (place := self.tracer.place(numbered.trace)) is not None:
+                told = {"veltrix.fact": numbered.fact.kind.value, "veltrix.seq": numbered.seq}
+                self.tracer.span("publish", SpanKind.PRODUCER, place, began_s, ended_s, told)
 
     async def _next_facts(self) -> list[NumberedFact]:
         while self._buffer and self._buffer[0].seq <= self._published_seq:

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from veltrix.domain import limits
 from veltrix.domain.decider import NEWEST_RULES, RulesUnknown
 from veltrix.observability.logging import get_logger
+from veltrix.observability.tracing import OFF, Tracer
 from veltrix.ports.coordinator import Coordinator, Grant
 from veltrix.ports.errors import Fenced, LogBehind, Mismatch, PortError, TermsBehind, Unavailable
 from veltrix.ports.feed import Feed, Replies
@@ -61,6 +62,7 @@ class ProcessingService:
     tick_interval_s: float = limits.TICK_INTERVAL_S
     ticks: bool = True
     rules_version: int = NEWEST_RULES
+    tracer: Tracer = OFF
     failed: dict[int, str] = field(default_factory=dict)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _processors: dict[int, Processor] = field(default_factory=dict)
@@ -166,6 +168,9 @@ class ProcessingService:
             except Exception:  # a defect; while it lasts nothing is decided, but it may not last
                 _log.exception("deciding_failed", partition=partition)
             finally:
+                if partition in self._processors:
+                    why = "stopping" if self._stopping.is_set() else "lost" if _is_lost(grant) else "failed"
+                    _log.info("partition_given_up", partition=partition, reason=why)
                 self._processors.pop(partition, None)
                 if self._watch is not None:
                     self._watch.drop(partition)
@@ -238,7 +243,9 @@ class ProcessingService:
 
     async def _decide(self, partition: int, grant: Grant, granted_s: float) -> None:
         """Run a processor with its relay; each ends when the other does."""
-        relay = Relay(partition, grant, self.ledger, self.feed, self.vault, self.clock, self.metrics)
+        relay = Relay(
+            partition, grant, self.ledger, self.feed, self.vault, self.clock, self.metrics, self.tracer
+        )
         processor = Processor(
             partition,
             grant,
@@ -250,6 +257,7 @@ class ProcessingService:
             self.metrics,
             self.batch_max,
             granted_s,
+            self.tracer,
         )
         self._processors[partition] = processor
         self.metrics.owned(partition, True)
@@ -264,3 +272,7 @@ class ProcessingService:
         finally:
             relaying.cancel()
             await asyncio.gather(relaying, return_exceptions=True)
+
+
+def _is_lost(grant: Grant | None) -> bool:
+    return grant is not None and grant.lost.is_set()

@@ -59,6 +59,7 @@ class Ticker:
         while True:
             try:
                 grant = await self.coordinator.acquire("ticker")
+                _log.info("ticker_elected", term=str(grant.term))
                 try:
                     await self._tick_while(grant)
                 finally:

@@ -50,7 +50,7 @@ class App:
 
     async def _not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
         random = self._gate.core.chance.token(ENTROPY_BYTES)
-        call = Call(scope, receive, {}, trace_of(scope, random))
+        call = Call(scope, receive, {}, trace_of(scope, random, self._gate.core.tracer))
         await problem_answer(Problem("not_found"), call).send(call, send)
         self._gate.core.meters.answered("other", "other", 404, 0.0)
 

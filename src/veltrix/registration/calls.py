@@ -26,10 +26,15 @@ _encoder = msgspec.json.Encoder()
 
 
 class Trace(NamedTuple):
-    """The trace that a request belongs to: its id, and the `traceparent` of our own place in it."""
+    """The trace that a request belongs to: its id, and the `traceparent` of our own place in it.
+
+    `parent_id` is the caller's span, if it named one; `sampled` says whether the trace is recorded.
+    """
 
     trace_id: str
     header: str
+    parent_id: str = ""
+    sampled: bool = False
 
 
 class ClientGone(Exception):

@@ -13,6 +13,7 @@ from veltrix.domain.credentials import Signer
 from veltrix.domain.facts import NumberedFact
 from veltrix.domain.identifiers import command_id
 from veltrix.domain.outcomes import Outcome, Refusal
+from veltrix.observability.tracing import OFF, Tracer
 from veltrix.ports.access import Access
 from veltrix.ports.feed import Feed, Replies
 from veltrix.ports.log import Log
@@ -93,10 +94,13 @@ class Chance:
 class Core:
     """The parts of one registration process."""
 
-    def __init__(self, ports: Ports, signer: Signer, settings: Settings, meters: Meters) -> None:
+    def __init__(
+        self, ports: Ports, signer: Signer, settings: Settings, meters: Meters, tracer: Tracer = OFF
+    ) -> None:
         self.ports = ports
         self.settings = settings
         self.meters = meters
+        self.tracer = tracer
         self.chance = Chance(ports.entropy)
         self.links = Links(signer, settings.base_url)
         self.reserve = KeyReserve(ports.vault, settings.key_block, settings.keys_reserved_low)
@@ -104,6 +108,7 @@ class Core:
         self.directory = Directory(ports.queries, ports.vault, fresh=self.fresh)
         self.waitlines = WaitLines(ports.queries)
         self.desk = Desk(ports.log, ports.queries, ports.replies, ports.clock, self.links, settings, meters)
+        self.desk.tracer = tracer
         self.desk.on_fact = self.apply
         self.desk.on_sweep = lambda: meters.gauge("keys_reserved", len(self.reserve))
         self.render: dict[str, Renderer] = {}

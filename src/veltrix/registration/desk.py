@@ -15,23 +15,25 @@ from veltrix.domain.commands import Envelope, Register
 from veltrix.domain.facts import NumberedFact
 from veltrix.domain.outcomes import Decision, Outcome
 from veltrix.observability.logging import get_logger
+from veltrix.observability.tracing import OFF
 from veltrix.ports.errors import OutcomeUnknown, PortError, Rejected, Unavailable
 from veltrix.ports.feed import Replies, Reply
 from veltrix.ports.log import Log, Record
 from veltrix.ports.queries import Queries
 from veltrix.ports.simulated import buggify, sometimes
+from veltrix.ports.spans import SpanKind
 from veltrix.ports.system import Clock
 from veltrix.registration.links import OFFSET_UNKNOWN, Links
 from veltrix.registration.meters import Meters
 from veltrix.registration.problems import Problem
 from veltrix.registration.progress import Progress
 from veltrix.registration.settings import Settings
+from veltrix.registration.waiting import TICK_S, Deadlines, Waiter
 from veltrix.wire import encode_command
 
 _log = get_logger("registration")
 
 SWEEP_S: Final = 0.5
-_TICK_S: Final = 0.05
 _READ_BACK_AT_ONCE: Final = 64
 _RETRY_AFTER_HALT_S: Final = 30
 _RETRY_AFTER_MAX_S: Final = 30
@@ -55,46 +57,6 @@ class Queued:
     place: int
 
 
-class _Waiter:
-    """Somebody who waits for the decision of a command; one command may have several."""
-
-    __slots__ = ("future", "offset", "passed", "progress")
-
-    def __init__(self, future: asyncio.Future[Reply | None], progress: Progress) -> None:
-        self.future: asyncio.Future[Reply | None] | None = future
-        self.progress = progress
-        self.offset: int | None = None
-        self.passed = False
-
-    def resolve(self, reply: Reply | None) -> None:
-        """Wake up, with the reply or (None) because the time is over."""
-        if self.future is not None and not self.future.done():
-            self.future.set_result(reply)
-
-
-class _Deadlines:
-    """When waiting ends, by ticks of 50 ms: a timer for each of 20,000 requests would cost more than
-    all else that they do here."""
-
-    def __init__(self) -> None:
-        self._due: dict[int, list[_Waiter]] = {}
-
-    def add(self, waiter: _Waiter, at_s: float) -> None:
-        """End this one's waiting at `at_s`, or up to a tick later."""
-        tick = int(at_s / _TICK_S) + 1
-        due = self._due.get(tick)
-        if due is None:
-            due = self._due[tick] = []
-        due.append(waiter)
-
-    def expire(self, now_s: float) -> None:
-        """End the waiting of all whose time is over."""
-        now = int(now_s / _TICK_S)
-        for tick in [tick for tick in self._due if tick <= now]:
-            for waiter in self._due.pop(tick):
-                waiter.resolve(None)
-
-
 class Desk:
     """Where every command of this process passes on its way to the log."""
 
@@ -115,8 +77,10 @@ class Desk:
         self._links = links
         self.settings = settings
         self._meters = meters
-        self._waiters: dict[str, list[_Waiter]] = {}
-        self._deadlines = _Deadlines()
+        self.tracer = OFF
+        self._log_fails = False
+        self._waiters: dict[str, list[Waiter]] = {}
+        self._deadlines = Deadlines()
         self._watchers: dict[str, list[asyncio.Future[Reply]]] = {}
         self._reading_back = asyncio.Semaphore(_READ_BACK_AT_ONCE)
         self.held = 0
@@ -161,10 +125,10 @@ class Desk:
             offset = await self._append(envelope, progress, newcomer, trace)
             return Queued(partition, offset, progress.place(offset))
         if buggify("desk.give_up"):
-            wait_s = _TICK_S
+            wait_s = TICK_S
         key = envelope.id + envelope.fingerprint
         future: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
-        waiter = _Waiter(future, progress)
+        waiter = Waiter(future, progress)
         self._waiters.setdefault(key, []).append(waiter)
         self.held += 1
         asked_s = self._clock.monotonic_s()
@@ -185,7 +149,11 @@ class Desk:
             self.held -= 1
             waiter.future = None  # its deadline keeps the waiter for a while; the reply must not stay with it
             self._leave(key, waiter)
-        self._meters.waited("timed_out" if reply is None else "decided", self._clock.monotonic_s() - asked_s)
+        ended_s = self._clock.monotonic_s()
+        self._meters.waited("timed_out" if reply is None else "decided", ended_s - asked_s)
+        if (place := self.tracer.place(trace)) is not None:
+            came = {"veltrix.decided": reply is not None}
+            self.tracer.span("wait for the decision", SpanKind.INTERNAL, place, asked_s, ended_s, came)
         if reply is None:
             return await self._late(envelope, progress, offset)
         decision = reply.decision
@@ -240,7 +208,7 @@ class Desk:
         replies went missing."""
         swept_s = 0.0
         while True:
-            await asyncio.sleep(_TICK_S)
+            await asyncio.sleep(TICK_S)
             now_s = self._clock.monotonic_s()
             self._deadlines.expire(now_s)
             if now_s - swept_s < SWEEP_S:
@@ -262,6 +230,7 @@ class Desk:
 
     def _turned_away(self, code: str, progress: Progress) -> Problem:
         self._meters.turned_away(code)
+        _log.debug("turned_away", reason=code, partition=progress.partition)
         wait_s = progress.estimated_wait_s(progress.end_offset) or 1.0
         return Problem(code).retry_after(max(1, min(_RETRY_AFTER_MAX_S, round(wait_s / 2))))
 
@@ -274,8 +243,8 @@ class Desk:
         progress.appending += 1
         try:
             appended = await self._log.append(progress.partition, record)
-        except OutcomeUnknown:
-            self._meters.append_failed("unknown")
+        except OutcomeUnknown as error:
+            self._append_failed("unknown", error)
             path = self._links.decision_path(
                 envelope.id, progress.partition, OFFSET_UNKNOWN, envelope.fingerprint
             )
@@ -286,17 +255,36 @@ class Desk:
             self._meters.append_failed("rejected")
             _log.error("append_rejected", command=envelope.id, error=str(error))
             raise Problem("internal") from None
-        except PortError:
-            self._meters.append_failed("unavailable")
+        except PortError as error:
+            self._append_failed("unavailable", error)
             raise Problem("unavailable").retry_after(1) from None
         finally:
             progress.appending -= 1
+        if self._log_fails:
+            self._log_fails = False
+            _log.info("appends_succeed_again", partition=progress.partition)
         offset = appended.offset
         progress.appended(offset)
         if newcomer:
             progress.appended_of(envelope.event, offset)
-        self._meters.appended(envelope.kind, self._clock.monotonic_s() - began_s, envelope.event)
+        ended_s = self._clock.monotonic_s()
+        self._meters.appended(envelope.kind, ended_s - began_s, envelope.event)
+        if (place := self.tracer.place(trace)) is not None:
+            told: dict[str, str | int] = {
+                "veltrix.command": envelope.id,
+                "veltrix.kind": envelope.kind,
+                "veltrix.partition": progress.partition,
+                "veltrix.offset": offset,
+            }
+            self.tracer.span("append", SpanKind.PRODUCER, place, began_s, ended_s, told)
         return offset
+
+    def _append_failed(self, why: str, error: PortError) -> None:
+        """Count it; said once until it succeeds again, for there are as many as there are people."""
+        self._meters.append_failed(why)
+        if not self._log_fails:
+            self._log_fails = True
+            _log.warning("appends_fail", reason=why, error=str(error))
 
     def _receive(self, replies: Sequence[Reply]) -> None:
         """Hand replies to those who wait; called by the adapter, must not block."""
@@ -320,7 +308,7 @@ class Desk:
         for partition, next_offset in moved.items():
             self.advanced(partition, next_offset)
 
-    def _leave(self, key: str, waiter: _Waiter) -> None:
+    def _leave(self, key: str, waiter: Waiter) -> None:
         waiters = self._waiters.get(key)
         if waiters is not None and waiter in waiters:
             waiters.remove(waiter)

@@ -8,9 +8,10 @@ from typing import Final
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from veltrix.observability.logging import get_logger
-from veltrix.observability.tracing import ENTROPY_BYTES, continued
+from veltrix.observability.logging import bind, get_logger
+from veltrix.observability.tracing import ENTROPY_BYTES, Tracer, parse
 from veltrix.ports.errors import PortError
+from veltrix.ports.spans import SpanKind
 from veltrix.registration.access import Doorkeeper, require
 from veltrix.registration.calls import Answer, Call, ClientGone, Sendable, Trace
 from veltrix.registration.core import Core
@@ -63,6 +64,7 @@ class Gate:
         wait_s = self.rates.take(call.address)
         if wait_s:
             self.core.meters.turned_away("too_many_requests")
+            _log.debug("turned_away", reason="too_many_requests")
             raise Problem("too_many_requests").retry_after(wait_s)
 
     async def identify(self, call: Call, operation: Operation) -> None:
@@ -72,14 +74,19 @@ class Gate:
             require(call.key, operation.scope)
 
 
-def trace_of(scope: Scope, random: bytes) -> Trace:
-    """The caller's trace, or a new one."""
+def trace_of(scope: Scope, random: bytes, tracer: Tracer) -> Trace:
+    """The caller's trace, or a new one; whether it is recorded is for us to say."""
+    caller = None
     for name, value in scope["headers"]:
         if name == b"traceparent":
-            place = continued(value.decode("latin-1"), random)
-            return Trace(place.trace_id, place.header)
+            caller = parse(value.decode("latin-1"))
+            break
     text = random.hex()
-    return Trace(text[:32], f"00-{text[:32]}-{text[32:48]}-01")
+    trace_id = text[:32] if caller is None else caller.trace_id
+    # The span's own random bytes decide: a caller chooses the trace's.
+    sampled = tracer.samples(random[16:20], caller is not None and caller.sampled)
+    header = f"00-{trace_id}-{text[32:48]}-{'01' if sampled else '00'}"
+    return Trace(trace_id, header, "" if caller is None else caller.span_id, sampled)
 
 
 class Endpoint:
@@ -104,7 +111,9 @@ class Endpoint:
         gate.enter()
         answer: Sendable
         try:
-            call = Call(scope, receive, params, trace_of(scope, core.chance.token(ENTROPY_BYTES)))
+            trace = trace_of(scope, core.chance.token(ENTROPY_BYTES), core.tracer)
+            bind(trace_id=trace.trace_id)
+            call = Call(scope, receive, params, trace)
             answer = await self._answer(call)
             method = call.method if call.method in self._operations else "other"
             if isinstance(answer, Stream):  # counted as it begins: it lasts as long as somebody listens
@@ -112,11 +121,29 @@ class Endpoint:
                 await answer.send(call, send)
                 return
             await answer.send(call, send)
-            core.meters.answered(self.path, method, answer.status, now() - began_s)
+            ended_s = now()
+            core.meters.answered(self.path, method, answer.status, ended_s - began_s)
+            if trace.sampled:
+                self._record(trace, method, answer.status, began_s, ended_s)
         except ClientGone:
             pass
         finally:
             gate.leave()
+
+    def _record(self, trace: Trace, method: str, status: int, began_s: float, ended_s: float) -> None:
+        """The request as the first span of its trace, or below its caller's."""
+        place = parse(trace.header)
+        assert place is not None, "the header was made here"
+        self._gate.core.tracer.own(
+            place,
+            trace.parent_id,
+            f"{method} {self.path}",
+            SpanKind.SERVER,
+            began_s,
+            ended_s,
+            {"http.request.method": method, "http.route": self.path, "http.response.status_code": status},
+            failed=f"answered {status}" if status >= 500 else "",
+        )
 
     async def _answer(self, call: Call) -> Sendable:
         operation = self._operations.get(call.method) or self._operation(call.method)
@@ -136,12 +163,12 @@ class Endpoint:
         except Problem as problem:
             return explain(problem, call)
         except PortError as error:
-            _log.warning("port_failed", trace_id=call.trace.trace_id, route=self.path, error=str(error))
+            _log.warning("port_failed", route=self.path, error=str(error))
             return explain(Problem("unavailable").retry_after(1), call)
         except ClientGone:
             raise
         except Exception:
-            _log.exception("request_failed", trace_id=call.trace.trace_id, route=self.path)
+            _log.exception("request_failed", route=self.path)
             return explain(Problem("internal"), call)
 
     def _operation(self, method: str) -> Operation | None:

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from veltrix.domain import limits
 from veltrix.domain.credentials import Signer
 from veltrix.observability.logging import get_logger
+from veltrix.observability.tracing import OFF, Tracer
 from veltrix.ports.access import Access
 from veltrix.ports.errors import PortError
 from veltrix.ports.feed import Feed, Published, Replies
@@ -34,6 +35,7 @@ from veltrix.registration.imports import Imports
 from veltrix.registration.intake import Intake
 from veltrix.registration.lists import Lists
 from veltrix.registration.live import Live
+from veltrix.registration.mail_routes import operations_about_mail
 from veltrix.registration.meters import Meters, NoMeters
 from veltrix.registration.notices import NoticeDesk
 from veltrix.registration.openapi import Description
@@ -51,6 +53,8 @@ from veltrix.registration.routes import (
 from veltrix.registration.settings import Settings
 from veltrix.registration.telling import Telling
 from veltrix.registration.telling_routes import notice_operations, webhook_operations
+from veltrix.registration.template_routes import template_operations
+from veltrix.registration.templates import TemplateDesk
 from veltrix.registration.webhooks import Webhooks
 
 _log = get_logger("registration")
@@ -77,10 +81,11 @@ class RegistrationService:
         telling: Telling | None = None,
         settings: Settings | None = None,
         meters: Meters | None = None,
+        tracer: Tracer = OFF,
     ) -> None:
         ports = Ports(log, queries, vault, feed, replies, access, clock, entropy)
         self.settings = settings or Settings()
-        self.core = Core(ports, signer, self.settings, meters or NoMeters())
+        self.core = Core(ports, signer, self.settings, meters or NoMeters(), tracer)
         Results(self.core)
         self._gate = Gate(self.core)
         self._probes = Probes(self.core)
@@ -105,6 +110,9 @@ class RegistrationService:
         if telling is not None:
             operations += webhook_operations(Webhooks(core, telling))
             operations += notice_operations(NoticeDesk(core, telling), Facts(core))
+            operations += operations_about_mail(core, telling, signer, pages, single)
+            if telling.proofs is not None:
+                operations += template_operations(TemplateDesk(core, telling, telling.proofs))
         description = Description(operations, self.settings.version, self.settings.base_url)
         self.description = description.build()
         pages.describe(self.description)
