@@ -100,6 +100,7 @@ class Planner:
     positions: dict[int, int] = field(default_factory=dict)
     _hints: dict[int, deque[NumberedFact]] = field(default_factory=dict)
     _unread: set[int] = field(default_factory=set)
+    _aside: dict[int, int | None] = field(default_factory=dict)
     _swept_s: float = 0.0
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
@@ -122,11 +123,6 @@ class Planner:
                         await self.courtesy()
                     delay_s = limits.BACKOFF_MIN_S
                     await self._wait()
-                except Fenced as error:  # another process planned these facts: go on behind it
-                    sometimes("planner.fenced")
-                    _log.debug("inbox_moved", error=str(error))
-                    await self._back_off(delay_s)
-                    delay_s = min(delay_s * 2, limits.BACKOFF_MAX_S)
                 except PortError as error:
                     _log.warning("planning_interrupted", error=str(error))
                     await self._back_off(delay_s)
@@ -143,6 +139,9 @@ class Planner:
         for partition in [*self._hints, *self._unread]:
             if self._stopping:
                 return False
+            if partition in self._aside and await self._others_plan(partition):
+                self._unread.discard(partition)
+                continue
             at = self.positions.get(partition)
             if at is None:
                 at = self.positions[partition] = await self.notices.position(partition)
@@ -152,11 +151,36 @@ class Planner:
                 if not run:
                     self._unread.discard(partition)
             if run:
-                await self._record(partition, run)
+                try:
+                    await self._record(partition, run)
+                except Fenced as error:
+                    self._stand_aside(partition, error)
+                    continue
                 if partition in self._hints:  # behind the others: a busy partition must not keep them waiting
                     self._hints[partition] = self._hints.pop(partition)
                 return True
         return False
+
+    def _stand_aside(self, partition: int, error: Fenced) -> None:
+        """Another process plans this partition: leave it to that one as long as its inbox moves. Both would
+        plan everything otherwise, and throw half of it away."""
+        sometimes("planner.fenced")
+        _log.debug("inbox_moved", partition=partition, error=str(error))
+        self._aside[partition] = None
+        self._hints.pop(partition, None)
+        self._unread.discard(partition)
+
+    async def _others_plan(self, partition: int) -> bool:
+        """Whether the inbox moved since it was last looked at, or has nothing to move for."""
+        at = await self.notices.position(partition)
+        head = await self.queries.head(partition)
+        if head is not None and head.relayed_seq > at and self._aside[partition] == at:
+            sometimes("planner.takes_up")
+            _log.info("planning_taken_up", partition=partition, after_seq=at)
+            del self._aside[partition]
+            return False
+        self._aside[partition] = at
+        return True
 
     async def _published(self, partition: int, at: int) -> list[NumberedFact]:
         """The next facts that are published: before that, an erased person's keys may still be there."""
@@ -168,7 +192,7 @@ class Planner:
 
     def take(self, published: Published) -> None:
         """A hint: facts that were published."""
-        if buggify("planner.drop_hint"):
+        if published.partition in self._aside or buggify("planner.drop_hint"):
             return
         hints = self._hints.setdefault(published.partition, deque())
         if len(hints) + len(published.facts) > limits.NOTICE_HINTS_MAX:

@@ -43,6 +43,7 @@ MARKS: Final[dict[str, str]] = {
     "relay.erased": "an erased person's keys were destroyed",
     "planner.gap": "facts were missing between two hints",
     "planner.fenced": "two planners met at one inbox",
+    "planner.takes_up": "a planner went on where another one had stopped",
     "planner.erased": "an erased person's notices were suppressed",
     "dispatcher.lease_over": "a channel did not answer before the claim ended",
     "fanout.paged": "a fan-out took more than one page",
