@@ -59,7 +59,7 @@ def test_afterwards_all_is_as_it_was(reach: Callable[[], object]):
 
 
 def test_seeded_chance_and_other_threads_go_on():
-    """A generator with a seed is repeatable, so it is allowed; a progress bar's thread is no part of the run."""
+    """A generator with a seed is repeatable, so it is allowed; a progress bar's thread is no part of it."""
     looked: list[float] = []
     began, ended = threading.Event(), threading.Event()
 

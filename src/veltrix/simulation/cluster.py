@@ -193,6 +193,9 @@ class Cluster:
                 host.service = await self._start_service(host)
             except PortError as error:
                 self.quarrels.append(f"{self.loop.time():.3f} {host.name} does not start: {error}")
+            except Exception as error:
+                self.defects.append(f"{host.name} cannot be started: {type(error).__name__}: {error}")
+                raise
             else:
                 return
             await asyncio.sleep(RESTART_S)
