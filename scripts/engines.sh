@@ -1,6 +1,6 @@
 #!/bin/sh
 # Puts the engines of the cluster and of its tests within reach: Kafka, PostgreSQL (with Patroni), etcd,
-# Prometheus and Alertmanager with their tools.
+# Prometheus, and Alertmanager's tool.
 # What PATH and /usr/lib/postgresql have is used. The rest goes below .engines/: nothing is installed on the
 # system, no root is needed, and a run that was interrupted is continued by the next one.
 #
@@ -18,7 +18,7 @@ psycopg[binary]==3.3.9
 certifi==2026.10.18 charset-normalizer==3.5.2 click==8.5.1 dnspython==2.9.2 idna==3.20 prettytable==3.18.0
 psutil==7.2.2 py-consul==1.8.0 python-dateutil==4.0.0 python-etcd==0.4.5 PyYAML==6.0.3 requests==2.34.2
 typing_extensions==4.16.0 tzdata==2026.6 urllib3==2.8.0 wcwidth==0.9.4 ydiff==1.4.2'
-# PostgreSQL, etcd, Prometheus and Alertmanager are pinned by the release of Debian that they come from.
+# PostgreSQL, etcd, Prometheus and amtool are pinned by the release of Debian that they come from.
 
 cd "$(dirname "$0")/.."
 checkout=$(pwd -P)
@@ -80,7 +80,6 @@ find_postgres() {
 }
 find_tool() { in_path "$1" || own "$1"; }
 find_prometheus() { find_tool promtool >/dev/null && find_tool prometheus; }
-find_alertmanager() { find_tool amtool >/dev/null && { find_tool prometheus-alertmanager || find_tool alertmanager; }; }
 find_kafka() { [ -f "stamps/kafka-$SCALA-$KAFKA" ] && printf '%s\n' "$engines/kafka"; }
 find_patroni() {
     [ -f "stamps/patroni-$(pins_sum)" ] && as_other patroni/bin/python -c 'import patroni, psycopg' 2>/dev/null &&
@@ -261,7 +260,7 @@ get_postgres() {
 }
 get_etcd() { get_debian etcd etcdctl -- etcd-server etcd-client; }
 get_prometheus() { get_debian prometheus promtool -- prometheus; }
-get_alertmanager() { get_debian prometheus-alertmanager amtool -- prometheus-alertmanager; }
+get_amtool() { get_debian amtool -- prometheus-alertmanager; } # the server itself runs only where it is installed
 get_debian() { # get_debian PROGRAM… -- PACKAGE…
     programs=""
     while [ "$1" != -- ]; do programs="$programs $engines/debian/usr/bin/$1"; shift; done
@@ -326,7 +325,7 @@ ensure postgres find_postgres;       told postgres "$([ -z "$where" ] || version
 ensure patroni find_patroni;         told patroni "$([ -z "$where" ] || version_of "$where" --version)"
 ensure etcd find_tool etcd;          told etcd "$([ -z "$where" ] || version_of "$where" --version)"
 ensure prometheus find_prometheus;   told prometheus "$([ -z "$where" ] || version_of "$where" --version)"
-ensure alertmanager find_alertmanager; told alertmanager "$([ -z "$where" ] || version_of "$where" --version)"
+ensure amtool find_tool amtool;      told amtool "$([ -z "$where" ] || version_of "$where" --version)"
 sh "$checkout/scripts/engines.sh" --archive || say "Kafka starts slowly here: its classes could not be archived."
 report engine version where
 cat stamps/table

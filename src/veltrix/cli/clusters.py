@@ -108,10 +108,10 @@ def up(
                 warn(f"No test hosts: {why}. All of it stays on the loopback.")
         with _steps() as tell:
             it.up(tell, engines_only=engines)
-            missing = Watching(it).up(tell) if watch and not engines else []
+            wrong = Watching(it).up(tell) if watch and not engines else []
         shown = it.status()
-    if "prometheus" in missing:
-        warn("Nothing watches the cluster: Prometheus is not installed (make engines gets it).")
+    for what in wrong:
+        warn(f"The cluster runs, but {what}")
     _show(it, shown, as_json)
 
 

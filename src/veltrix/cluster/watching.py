@@ -86,19 +86,20 @@ class Watching:
         return self.cluster.directory / _DIRECTORY
 
     def up(self, tell: Tell) -> list[str]:
-        """Start what is installed and does not run, and wait until it answers. Returns what is missing."""
+        """Start what is installed and does not run, and wait until it answers. Returns what went wrong."""
         with self.cluster.alone():
             programs = self._programs()
             ports = self._ports()
             self._write(ports, programs)
-            started = [name for name in WATCHERS if programs.get(name)]
-            for name in started:
+            wrong = [] if programs[PROMETHEUS] else ["Prometheus is not installed (make engines gets it)"]
+            started = [(name, program) for name, program in programs.items() if program]
+            for name, program in started:
                 if self.cluster.registry.find(name) is None:
-                    self._start(name, programs[name], ports[name])
-            for number, name in enumerate(started):
+                    self._start(name, program, ports[name])
+            for number, (name, _) in enumerate(started):
                 tell(f"waiting for {name}", number, len(started))
-                self._wait(name, ports[name])
-        return [name for name in WATCHERS if not programs.get(name)]
+                wrong += self._wait(name, ports[name])
+        return wrong
 
     def down(self) -> None:
         """Stop all of them. The data stays."""
@@ -172,8 +173,7 @@ class Watching:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content, encoding="utf-8")
 
-    def _start(self, name: str, program: Path | None, port: int) -> None:
-        assert program is not None
+    def _start(self, name: str, program: Path, port: int) -> None:
         address, where = f"{LOOPBACK}:{port}", self.directory
         environment: Mapping[str, str] | None = None
         command: Sequence[str] = [
@@ -201,18 +201,17 @@ class Watching:
                 f"{name} cannot be started: {error}", f"see {self.cluster.registry.log(name)}"
             ) from error
 
-    def _wait(self, name: str, port: int) -> None:
+    def _wait(self, name: str, port: int) -> list[str]:
+        """Wait until it answers; says so where it does not."""
+        registry = self.cluster.registry
         deadline_s = time.monotonic() + READY_S
         while not _answers(name, port):
-            ended = self.cluster.registry.find(name) is None
+            ended = registry.find(name) is None
             if ended or time.monotonic() > deadline_s:
-                words = self.cluster.registry.last_words(name)
                 what = "ended" if ended else f"does not answer after {READY_S:.0f} s"
-                raise ClusterError(
-                    f"{name} {what}:\n{words}",
-                    f"see {self.cluster.registry.log(name)}; veltrix cluster up --no-watch does without it",
-                )
+                return [f"{name} {what}, see {registry.log(name)}:\n{registry.last_words(name, 3)}"]
             time.sleep(_POLL_S)
+        return []
 
 
 def grafana_command(program: Path, directory: Path, port: int) -> tuple[list[str], dict[str, str]]:
