@@ -92,13 +92,15 @@ class Receiver:
     ids: list[str] = field(default_factory=list)
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     forged: int = 0
-    connections: int = 0
+    peers: set[object] = field(default_factory=set)
     streamed_bytes: int = 0
     came: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Take a request, verify it as the documents say, and behave."""
         body = await request.read()
+        assert request.transport is not None
+        self.peers.add(request.transport.get_extra_info("peername"))
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.requests.append((headers, body))
         try:

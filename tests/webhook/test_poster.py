@@ -203,20 +203,34 @@ async def test_a_body_that_drips_or_breaks_changes_nothing(poster, behaviour):
     assert attempt.excerpt
 
 
-async def test_connections_are_kept_and_bounded():
-    """Posts one after the other share a connection; many at once use no more than a host may have."""
-    poster = WebhookPoster(LOOPBACK)
+async def test_connections_are_kept_and_bounded(poster, monkeypatch):
+    """Posts in a row share a connection; of many at once each gets its turn, on a bounded number."""
+    monkeypatch.setattr(limits, "WEBHOOK_CONNECTIONS_PER_HOST", 4)
     async with a_receiver() as receiver:
         for _ in range(5):
             assert (await poster.post(a_post(receiver.url))).sent is Sent.ACCEPTED
-        session = poster._client._sessions["http"]
-        assert len(session.connector._conns) == 1
-        assert sum(len(kept) for kept in session.connector._conns.values()) == 1
-        many = [poster.post(a_post(receiver.url)) for _ in range(3 * limits.WEBHOOK_CONNECTIONS_PER_HOST)]
-        assert {attempt.sent for attempt in await asyncio.gather(*many)} == {Sent.ACCEPTED}
-        kept = sum(len(kept) for kept in session.connector._conns.values())
-        assert kept <= limits.WEBHOOK_CONNECTIONS_PER_HOST
+        assert len(receiver.peers) == 1
+        it = iter(range(400))
+
+        async def eager() -> set[Sent]:
+            """Asks again at once, as often as there is something to post."""
+            return {(await poster.post(a_post(receiver.url))).sent for _ in it}
+
+        outcomes = await asyncio.gather(*(eager() for _ in range(40)))
+    assert all(outcome == {Sent.ACCEPTED} for outcome in outcomes)
+    assert len(receiver.peers) <= 5
     assert receiver.forged == 0
+
+
+async def test_a_host_that_is_busy_sends_nothing_in_vain(monkeypatch):
+    """Who gets no connection in time was not sent; nothing of it arrived."""
+    monkeypatch.setattr(limits, "WEBHOOK_CONNECTIONS_PER_HOST", 1)
+    poster = WebhookPoster(LOOPBACK, timeout_s=1.0)
+    async with a_receiver(acts.hang) as receiver:
+        attempts = await asyncio.gather(*(poster.post(a_post(receiver.url)) for _ in range(2)))
+    assert [attempt.sent for attempt in attempts] == [Sent.UNKNOWN, Sent.NOT_SENT]
+    assert "busy" in attempts[1].detail
+    assert len(receiver.ids) == 1
     await poster.close()
     await poster.close()
 

@@ -73,8 +73,9 @@ SPANS_QUEUE_MAX: Final = 20_000
 SPANS_EXPORT_MAX: Final = 512
 SPAN_LINKS_MAX: Final = 128
 CHECK_INTERVAL_S: Final = 5.0
-CHECK_SAMPLE: Final = 200
-CHECK_NOTICE_GRACE_S: Final = 30.0
+CHECK_SAMPLE: Final = 500
+CHECK_EVENTS: Final = 10
+CHECK_NOTICES: Final = 20
 
 # -- the cluster ---------------------------------------------------------------------------------
 SETTINGS_HISTORY_MAX: Final = 100
@@ -168,8 +169,7 @@ WEBHOOK_CONNECT_S: Final = 5.0
 WEBHOOK_EXCERPT_BYTES: Final = 1024
 WEBHOOK_EXCERPT_S: Final = 1.0
 WEBHOOK_ANSWER_HEADERS_MAX: Final = 64
-WEBHOOK_CONNECTIONS_MAX: Final = 256
-WEBHOOK_CONNECTIONS_PER_HOST: Final = 16
+WEBHOOK_CONNECTIONS_PER_HOST: Final = 128
 WEBHOOK_CONNECTION_IDLE_S: Final = (
     4.0  # servers close theirs after five: who is later cannot know what arrived
 )

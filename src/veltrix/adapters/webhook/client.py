@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+from weakref import WeakValueDictionary
 
 import aiohttp
 from yarl import URL
@@ -21,7 +22,6 @@ from veltrix.adapters.webhook.addresses import Allowed
 from veltrix.adapters.webhook.guard import Forbidden, Guard, Names
 from veltrix.domain import limits
 
-_USER_AGENT: Final = "Veltrix-Webhooks/1 (+https://www.standardwebhooks.com)"
 _LEFT_OUT: Final = ("Accept", "Accept-Encoding")
 
 
@@ -60,6 +60,7 @@ class WebhookClient:
         self._timeout_s = timeout_s
         self._connect_s = min(connect_s, timeout_s)
         self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._rooms: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answered:
         """Send the body and wait for the answer. Raises `NotSent` or `Unanswered`, and nothing else."""
@@ -68,16 +69,36 @@ class WebhookClient:
             session = self._sessions.get(target.scheme) or self._session(target.scheme)
         except ValueError as error:
             raise NotSent(f"the URL cannot be used: {error}") from None
+        room = await self._room(target.raw_authority)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                answer = await session.post(target, data=body, headers=headers, allow_redirects=False)
+            answer = await session.post(target, data=body, headers=headers, allow_redirects=False)
+            return Answered(answer.status, answer.headers.get("Retry-After"), await _beginning(answer))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise NotSent(_before(error)) from error
         except TimeoutError as error:
             raise Unanswered(f"no answer within {self._timeout_s:.0f} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Unanswered(f"no answer: {type(error).__name__}") from error
-        return Answered(answer.status, answer.headers.get("Retry-After"), await _beginning(answer))
+        finally:
+            room.release()
+
+    async def _room(self, host: str) -> asyncio.Semaphore:
+        """One of the connections that a host may have, first come first served.
+
+        aiohttp's own bound is not fair: who asks again at once gets the connection that others wait for.
+        """
+        room = self._rooms.get(host)
+        if room is None:
+            room = self._rooms[host] = asyncio.Semaphore(limits.WEBHOOK_CONNECTIONS_PER_HOST)
+        if not room.locked():
+            await room.acquire()
+            return room
+        try:
+            async with asyncio.timeout(self._connect_s):
+                await room.acquire()
+        except TimeoutError:
+            raise NotSent("every connection to its host stayed busy") from None
+        return room
 
     async def close(self) -> None:
         """Close the connections; safe to call twice."""
@@ -94,8 +115,7 @@ class WebhookClient:
             raise ValueError(f"{scheme} is neither https nor http")
         self._names = self._names or Names()
         connector = aiohttp.TCPConnector(
-            limit=limits.WEBHOOK_CONNECTIONS_MAX,
-            limit_per_host=limits.WEBHOOK_CONNECTIONS_PER_HOST,
+            limit=0,  # `_room` bounds them
             keepalive_timeout=limits.WEBHOOK_CONNECTION_IDLE_S,
             resolver=self._names,
             ttl_dns_cache=limits.WEBHOOK_NAMES_KEPT_S,
@@ -105,9 +125,8 @@ class WebhookClient:
         self._sessions[scheme] = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": _USER_AGENT},
             skip_auto_headers=_LEFT_OUT,
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_s),
+            timeout=aiohttp.ClientTimeout(total=self._timeout_s, connect=self._connect_s),
             trust_env=False,
             auto_decompress=False,
             read_bufsize=4 * limits.WEBHOOK_EXCERPT_BYTES,
@@ -119,14 +138,16 @@ class WebhookClient:
 async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
     """The first KiB of the body. What is longer, or comes too slowly, is cut off with its connection."""
     most = limits.WEBHOOK_EXCERPT_BYTES
-    if answer.content.at_eof():
+    content = answer.content
+    if content.is_eof() and content.total_bytes <= most:  # all of it is here, as it mostly is
+        kept = content.read_nowait() if content.total_bytes else b""
         answer.release()
-        return b""
+        return kept
     kept = b""
     try:
         async with asyncio.timeout(limits.WEBHOOK_EXCERPT_S):
             while len(kept) <= most:
-                part = await answer.content.read(most + 1 - len(kept))
+                part = await content.read(most + 1 - len(kept))
                 if not part:
                     answer.release()
                     return kept

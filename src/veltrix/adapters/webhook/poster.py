@@ -17,6 +17,7 @@ from veltrix.domain import limits
 from veltrix.ports.channel import Attempt, Post, Sent
 
 _MEDIA_TYPE: Final = "application/cloudevents+json"
+_USER_AGENT: Final = "Veltrix-Webhooks/1"
 _GONE: Final = 410
 _TRACEPARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
@@ -52,6 +53,7 @@ class WebhookPoster:
             return Attempt(Sent.NOT_SENT, f"it cannot be signed: {error}", own_fault=True)
         headers = {
             "Content-Type": _MEDIA_TYPE,
+            "User-Agent": _USER_AGENT,
             "webhook-id": post.notice,
             "webhook-timestamp": str(post.at_s),
             "webhook-signature": signature,
