@@ -225,10 +225,10 @@ def _tell(swept: Sweep, base: int, took_s: float, *, as_json: bool) -> None:
         )
         return
     out = console()
+    speed = f"{swept.simulated_s / took_s:.1f} : 1, {swept.runs / took_s:.2f} seeds/s"
     out.print(
-        f"{swept.runs:,} seeds from {base}: {swept.requests:,} requests, {swept.simulated_s:,.0f} simulated s "
-        f"in {took_s:,.1f} s ({swept.simulated_s / took_s:.1f} : 1, {swept.runs / took_s:.2f} seeds/s); "
-        f"{swept.twice:,} run twice",
+        f"{swept.runs:,} seeds from {base}, {swept.twice:,} of them twice: {swept.requests:,} requests, "
+        f"{swept.simulated_s:,.0f} simulated s in {took_s:,.1f} s ({speed})",
         soft_wrap=True,
     )
     counted = ", ".join(f"{name} {count:,}" for name, count in swept.reached.most_common())
