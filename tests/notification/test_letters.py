@@ -73,7 +73,7 @@ def unsubscribing(letter: Letter) -> str:
     url = letter.message["list-unsubscribe"]
     assert url.startswith("<https://tickets.example/u/org_1/reminder/u1")
     assert url.endswith(">")
-    return url[1:-1]
+    return str(url[1:-1])
 
 
 @pytest.mark.parametrize("kind", NoticeKind)

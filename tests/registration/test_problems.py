@@ -33,6 +33,7 @@ NOT_BY_REQUEST = {
     "invalid_change",
     "not_ended_yet",
     "hold_not_due",
+    "unknown_choice",  # of a page: test_suppressions.py
 }
 
 
@@ -272,6 +273,10 @@ async def forbidden(house):
 
 async def not_found(house):
     return await house.public.get("/v2")
+
+
+async def unknown_suppression(house):
+    return await house.organizer.delete("/v1/suppressions/ada@example.org")
 
 
 async def unknown_decision(house):

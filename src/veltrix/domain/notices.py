@@ -87,6 +87,8 @@ _SEAT_HOLDER: Final = {
 
 _COMING: Final = frozenset({RegistrationStatus.CONFIRMED})
 _CATEGORIES: Final[Mapping[str, str]] = {NoticeKind.REMINDER: "reminder"}
+CATEGORIES: Final = tuple(dict.fromkeys(_CATEGORIES.values()))
+"""The categories of what people may do without, and say so."""
 
 # Fields of a specification that people who come must know of.
 TOLD_CHANGES: Final = frozenset({"starts_local", "ends_local", "time_zone", "venue"})

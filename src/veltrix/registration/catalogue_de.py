@@ -157,6 +157,11 @@ PROBLEMS: Final[dict[str, tuple[str, str]]] = {
     ),
     "unknown_endpoint": ("Diesen Endpunkt gibt es nicht", "Diesen Endpunkt gibt es nicht, oder nicht mehr."),
     "unknown_notice": ("Diese Benachrichtigung gibt es nicht", "Diese Benachrichtigung gibt es nicht."),
+    "unknown_choice": (
+        "Dieser Link funktioniert nicht",
+        "Der Link ist unvollständig oder nicht von uns. Bitte nehmen Sie den aus der Mail, wie er ist.",
+    ),
+    "unknown_suppression": ("Nicht gesperrt", "Es gibt keine solche Sperre: An diese Adresse geht Mail."),
     "unknown_secret": (
         "Dieses Geheimnis gibt es nicht",
         "Der Endpunkt hat es nicht, oder es ist abgelaufen.",
@@ -211,6 +216,14 @@ PROBLEMS: Final[dict[str, tuple[str, str]]] = {
     ),
     "overloaded": ("Gerade ist sehr viel los", "Bitte versuchen Sie es gleich noch einmal."),
     "stopping": ("Dieser Server startet neu", "Bitte versuchen Sie es gleich noch einmal."),
+    "unknown_template": (
+        "Diese Vorlage gibt es nicht",
+        "Sie haben keinen eigenen Text für diese Art und Sprache. Es gelten die Texte von Veltrix.",
+    ),
+    "too_many_templates": (
+        "Zu viele Vorlagen",
+        "Sie haben {most} Vorlagen, mehr sind nicht möglich. Entfernen Sie zuerst eine.",
+    ),
     "too_many_endpoints": (
         "Zu viele Endpunkte",
         "Sie haben {most} Endpunkte, mehr sind nicht möglich. Entfernen Sie zuerst einen.",
@@ -263,6 +276,32 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     "url_not_public": (
         "führt zu {shown}, wohin keine Webhooks gehen",
         "geben Sie eine Adresse des öffentlichen Internets an, oder bitten Sie den Betreiber um Freigabe",
+    ),
+    "report_empty": ("ist leer", "übergeben Sie den ganzen Bericht mit seinen Kopfzeilen"),
+    "report_too_large": (
+        "ist länger, als ein Bericht sein darf",
+        "übergeben Sie nur den Bericht, mit den Kopfzeilen der zurückgekommenen Mail statt ihr ganz",
+    ),
+    "report_no_report": (
+        "ist kein Bericht",
+        "übergeben Sie einen Zustellbericht (RFC 3464) oder eine Beschwerde (RFC 5965): multipart/report, "
+        "mit Kopfzeilen",
+    ),
+    "report_broken": (
+        "ist abgeschnitten oder beschädigt",
+        "übergeben Sie ihn, wie der Mailserver ihn machte",
+    ),
+    "report_no_status": (
+        "sagt nichts über eine Zustellung",
+        "übergeben Sie ihn, wie der Mailserver ihn machte",
+    ),
+    "report_too_many": (
+        "handelt von mehr Empfängern, als eine Mail hat",
+        "übergeben Sie für jede Mail einen eigenen Bericht",
+    ),
+    "report_no_notice": (
+        "nennt keine Mail von uns",
+        "lassen Sie dem Bericht die Kopfzeilen der Mail, oder stellen Sie notification.bounces ein",
     ),
     "nothing_chosen": (
         "wählt nichts aus",

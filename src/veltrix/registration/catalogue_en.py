@@ -112,6 +112,11 @@ PROBLEMS: Final[dict[str, tuple[str, str]]] = {
     "unknown_decision": ("No such decision", "The receipt is not one of ours, or its request never arrived."),
     "unknown_endpoint": ("No such endpoint", "There is no such endpoint, or it was taken away."),
     "unknown_notice": ("No such notice", "There is no such notice."),
+    "unknown_choice": (
+        "This link does not work",
+        "The link is not whole, or not one of ours. Please use the one in the mail as it is.",
+    ),
+    "unknown_suppression": ("Not suppressed", "There is no such suppression: mail is sent to that address."),
     "unknown_secret": ("No such secret", "The endpoint has no such secret, or it has ended."),
     "method_not_allowed": (
         "The method does not fit",
@@ -160,6 +165,14 @@ PROBLEMS: Final[dict[str, tuple[str, str]]] = {
     ),
     "overloaded": ("Very much is going on right now", "Please try again in a moment, with the same key."),
     "stopping": ("This server is restarting", "Please try again in a moment, with the same key."),
+    "unknown_template": (
+        "No such template",
+        "You have no text of your own for this kind and language. People are told in Veltrix's words.",
+    ),
+    "too_many_templates": (
+        "Too many templates",
+        "You have {most} templates, which is the most. Take one away first.",
+    ),
     "too_many_endpoints": (
         "Too many endpoints",
         "You have {most} endpoints, which is the most. Take one away first.",
@@ -209,6 +222,22 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     "url_not_public": (
         "leads to {shown}, where webhooks are not sent",
         "give an address of the public internet, or ask the operator to allow the network",
+    ),
+    "report_empty": ("is empty", "hand over the whole report, headers included"),
+    "report_too_large": (
+        "is longer than a report may be",
+        "hand over the report alone, with the headers of the mail that came back instead of all of it",
+    ),
+    "report_no_report": (
+        "is no report",
+        "hand over a delivery status (RFC 3464) or a complaint (RFC 5965): multipart/report, with headers",
+    ),
+    "report_broken": ("is cut or damaged", "hand over the report as the mail server made it"),
+    "report_no_status": ("says nothing about a delivery", "hand over the report as the mail server made it"),
+    "report_too_many": ("is about more recipients than one mail has", "hand over one report for each mail"),
+    "report_no_notice": (
+        "names no mail of ours",
+        "have the report keep the headers of the mail that came back, or set notification.bounces",
     ),
     "nothing_chosen": ("chooses nothing", "name ids, an endpoint, an event, statuses or a time"),
     "domain": ("{fault}", "{remedy}"),

@@ -48,6 +48,10 @@ class Links:
         """The address of an event's public page."""
         return f"{self._base_url}/e/{event}"
 
+    def read_choice(self, text: str, organizer: str, category: str) -> str | None:
+        """Whose choice about mail of a category a token allows; None when it is forged."""
+        return self._signer.read_choice(text, organizer, category)
+
     def read_link(self, text: str) -> Link | None:
         """What a link names, its tag unchecked; None when it has not the shape of one."""
         return self._signer.read_link(text)

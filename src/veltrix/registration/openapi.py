@@ -15,7 +15,7 @@ from veltrix.registration.catalogue import STATUS, problem_words
 from veltrix.registration.operations import Operation, Shape
 from veltrix.registration.outputs import RegistrationOut
 from veltrix.registration.problems import TYPE_PREFIX, ProblemBody
-from veltrix.registration.samples import IMPORT_SAMPLES, SAMPLES
+from veltrix.registration.samples import SAMPLES, TEXT_SAMPLES
 
 _PROBLEM: Final = "application/problem+json"
 _REFERENCE: Final = "#/components/schemas/{name}"
@@ -42,6 +42,18 @@ _PATH_PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "endpoint": {
         "description": "The endpoint's id.",
         "schema": {"type": "string", "pattern": "^ep_[0-9a-f]{32}$"},
+    },
+    "address": {
+        "description": "An e-mail address, or what stands for it: `address` as lists have it.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 254},
+    },
+    "kind": {
+        "description": "A kind of notice: `confirmed`, `reminder` …; `listTemplates` has them all.",
+        "schema": {"type": "string", "pattern": "^[a-z_]{1,64}$"},
+    },
+    "locale": {
+        "description": "A language tag (BCP 47), such as `en` or `de-CH`.",
+        "schema": {"type": "string", "pattern": "^[a-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}$"},
     },
     "secret": {
         "description": "The id of one of its secrets.",
@@ -183,7 +195,7 @@ class Description:
 
     def _sent(self, shape: Shape) -> dict[str, Any]:
         if shape.type is None:
-            return {"schema": _TEXT, "example": IMPORT_SAMPLES[shape.media_type]}
+            return {"schema": _TEXT, "example": TEXT_SAMPLES[shape.media_type]}
         return {"schema": self._schemas[repr(shape.type)], "example": SAMPLES[shape.type]}
 
     @staticmethod

@@ -105,6 +105,21 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
         "in_path": "path",
         "in_query": "query",
         "in_header": "header",
+        "mail_choices": "Mail that you get",
+        "mail_of": "Mail from {organizer}",
+        "mail_reminder": "Reminders",
+        "mail_about_reminder": "A mail before an event begins, with time, place and your tickets.",
+        "mail_stop_reminder": "Stop reminders",
+        "mail_receive_reminder": "Send me reminders",
+        "mail_on": "You get them",
+        "mail_off": "You do not get them",
+        "mail_fixed": "The organizer switched this off. Please ask them.",
+        "mail_necessary": "What you need is always sent: confirmations, tickets, changes and cancellations "
+        "of what you registered for.",
+        "mail_nothing": "Nothing at all is sent to your address at the moment, because a mail to it came "
+        "back or was not wanted. Please ask the organizer.",
+        "mail_done_stop": "Done. You get no more of these.",
+        "mail_done_receive": "Done. You get them again.",
         "language": "Deutsch",
     },
     "de": {
@@ -211,6 +226,21 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
         "in_path": "Pfad",
         "in_query": "Parameter",
         "in_header": "Kopfzeile",
+        "mail_choices": "Welche Mails Sie bekommen",
+        "mail_of": "Mails von {organizer}",
+        "mail_reminder": "Erinnerungen",
+        "mail_about_reminder": "Eine Mail, bevor eine Veranstaltung beginnt, mit Zeit, Ort und Ihren Karten.",
+        "mail_stop_reminder": "Erinnerungen abbestellen",
+        "mail_receive_reminder": "Wieder erinnern",
+        "mail_on": "Sie bekommen sie",
+        "mail_off": "Sie bekommen sie nicht",
+        "mail_fixed": "Der Veranstalter hat das abgeschaltet. Bitte fragen Sie ihn.",
+        "mail_necessary": "Was Sie brauchen, kommt immer: Bestätigungen, Karten, Änderungen und Absagen "
+        "dessen, wozu Sie angemeldet sind.",
+        "mail_nothing": "An Ihre Adresse geht zurzeit gar nichts, weil eine Mail zurückkam oder nicht "
+        "erwünscht war. Bitte fragen Sie den Veranstalter.",
+        "mail_done_stop": "Erledigt. Sie bekommen keine mehr.",
+        "mail_done_receive": "Erledigt. Sie bekommen sie wieder.",
         "language": "English",
     },
 }

@@ -103,11 +103,11 @@ class Pages:
 
     async def start(self, call: Call) -> Answer:
         """What runs here."""
-        return self._page(call, "start.html", version=self._core.settings.version)
+        return self.page(call, "start.html", version=self._core.settings.version)
 
     async def docs(self, call: Call) -> Answer:
         """The API, to read and to try."""
-        return self._page(call, "docs.html", groups=self._groups)
+        return self.page(call, "docs.html", groups=self._groups)
 
     async def event(self, call: Call) -> Answer:
         """An event, with the form to register."""
@@ -126,9 +126,9 @@ class Pages:
             if not is_strong(key):
                 raise Problem("weak_key")
             entry = await core.directory.find(view.event.id)
-            body = body_of(values, view.event.spec.form, self._language(call))
+            body = body_of(values, view.event.spec.form, self.language(call))
             request = Request(REGISTER, PUBLIC, key[:256], False, Actor.REGISTRANT)
-            envelope = await self._intake.envelope(request, entry, body, Source.PUBLIC, self._language(call))
+            envelope = await self._intake.envelope(request, entry, body, Source.PUBLIC, self.language(call))
             outcome = await core.desk.ask(
                 envelope, entry.partition, core.settings.wait_default_s, call.trace.header
             )
@@ -136,8 +136,8 @@ class Pages:
                 token = core.links.receipt(
                     envelope.id, outcome.partition, outcome.offset, envelope.fingerprint
                 )
-                return self._elsewhere(call, f"/d/{token}")
-            return self._elsewhere(call, self._registration_path(call, outcome))
+                return self.elsewhere(call, f"/d/{token}")
+            return self.elsewhere(call, self._registration_path(call, outcome))
         except Problem as problem:
             key = self._new_key() if is_decided(problem) or not is_strong(key) else key
             seats = seats_asked(values, view.event.spec.seats_per_registration)
@@ -150,8 +150,8 @@ class Pages:
         settled = await self._decisions.settled(receipt, printed, 0.0)
         if settled is None:
             place = self._core.desk.progress[receipt.partition].place(receipt.offset)
-            return self._page(call, "line.html", place=place)
-        return self._elsewhere(call, self._registration_path(call, settled))
+            return self.page(call, "line.html", place=place)
+        return self.elsewhere(call, self._registration_path(call, settled))
 
     async def registration(self, call: Call) -> Answer:
         """A registration, for whoever has its link."""
@@ -169,8 +169,8 @@ class Pages:
 
     def explain(self, problem: Problem, call: Call) -> Answer:
         """A problem as a page."""
-        body = problem.body(self._language(call), call.trace.trace_id)
-        answer = self._page(call, "problem.html", problem=body, trace_id=call.trace.trace_id)
+        body = problem.body(self.language(call), call.trace.trace_id)
+        answer = self.page(call, "problem.html", problem=body, trace_id=call.trace.trace_id)
         answer.status = problem.status
         answer.headers.extend(problem.headers)
         return answer
@@ -205,7 +205,7 @@ class Pages:
         if isinstance(outcome, Settled) and outcome.decision.outcome is not Outcome.ACCEPTED:
             fresh = await self._single.by_link(call.params["link"])
             return await self._registration_page(call, fresh, "", core.refused(call, outcome))
-        return self._elsewhere(call, f"/r/{subject.link}", f"&done={done}")
+        return self.elsewhere(call, f"/r/{subject.link}", f"&done={done}")
 
     async def _view(self, call: Call) -> EventView:
         """The event that the path names, by id or by its organizer's slug; drafts do not exist here."""
@@ -223,10 +223,10 @@ class Pages:
         self, call: Call, view: EventView, key: str, seats: int, values: dict[str, str] | None = None,
         problem: Problem | None = None,
     ) -> Answer:  # fmt: skip
-        language = self._language(call)
+        language = self.language(call)
         shown = event_view(view.event, language, self._core.ports.clock.now_ms(), view.pools, view.waiting)
         errors = {} if problem is None else faults_by_field(explain(problem.errors, language))
-        answer = self._page(
+        answer = self.page(
             call,
             "event.html",
             event=shown,
@@ -243,13 +243,13 @@ class Pages:
     async def _registration_page(
         self, call: Call, subject: Subject, said: str, problem: Problem | None = None
     ) -> Answer:
-        core, language = self._core, self._language(call)
+        core, language = self._core, self.language(call)
         registration, event = subject.registration, subject.entry.event
         (opened,) = await open_boxes(core.ports.vault, [registration])
         ahead = None
         if registration.status is RegistrationStatus.WAITLISTED:
             ahead = await core.ports.queries.waiting_ahead(registration)
-        answer = self._page(
+        answer = self.page(
             call,
             "registration.html",
             it=registration_view(registration, event, opened, core.links, language, ahead),
@@ -271,13 +271,14 @@ class Pages:
         registration = own.fact.registration
         return f"/r/{self._core.links.link(registration.id, registration.holder)}"
 
-    def _elsewhere(self, call: Call, path: str, more: str = "") -> Answer:
+    def elsewhere(self, call: Call, path: str, more: str = "") -> Answer:
         """See other: what was asked is done, and to load the page again does not ask again."""
-        location = f"{path}?lang={self._language(call)}{more}"
+        location = f"{path}?lang={self.language(call)}{more}"
         return Answer(303, b"", [(b"location", location.encode()), *SECURITY], _HTML)
 
-    def _page(self, call: Call, template: str, **values: Any) -> Answer:
-        language = self._language(call)
+    def page(self, call: Call, template: str, **values: Any) -> Answer:
+        """A page in the reader's language."""
+        language = self.language(call)
         text = self._environment.get_template(template).render(
             t=TEXTS[language],
             lang=language,
@@ -287,7 +288,7 @@ class Pages:
         headers = [*SECURITY, (b"content-language", language.encode()), (b"vary", b"Accept-Language")]
         return Answer(200, text.encode(), headers, _HTML)
 
-    def _language(self, call: Call) -> str:
+    def language(self, call: Call) -> str:
         """The language in the address, else the one that the browser likes best."""
         for language in LANGUAGES:
             if b"lang=" + language.encode() in call.scope["query_string"].split(b"&"):

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from veltrix.registration import corrections, door, endpoint_bodies, notices, registrations
+from veltrix.registration import (
+    choices,
+    corrections,
+    door,
+    endpoint_bodies,
+    notices,
+    registrations,
+    suppressions,
+    templates,
+)
 from veltrix.registration.bodies import RegisterBody
 from veltrix.registration.event_bodies import EventIn
 
@@ -54,7 +63,15 @@ SAMPLES: Final[dict[Any, Any]] = {
     endpoint_bodies.EndpointChange: {"description": "The CRM", "on_unknown": "hold"},
     endpoint_bodies.RotateBody: {"overlap_s": 86_400},
     notices.NoticesChosen: {"statuses": ["dead"]},
+    templates.TemplateIn: {
+        "subject": "See you soon: {{ title }}",
+        "text": "Hello {{ name }},\n\n{{ title }} begins on {{ date }} at {{ time }}.\n\n{{ link }}\n",
+    },
+    templates.PreviewBody: {},
+    templates.TestBody: {"to": "me@example.org"},
     notices.HeldChosen: {"statuses": ["unknown"], "send": True},
+    suppressions.SuppressBody: {"email": "ada@example.org", "category": "*", "detail": "asked by phone"},
+    choices.Preferences: {"categories": {"reminder": False}},
     dict[str, Any]: {"venue": "New Town Hall"},
 }
 
@@ -62,4 +79,14 @@ IMPORT_SAMPLES: Final[dict[str, str]] = {
     "application/x-ndjson": '{"contact": {"name": "Grace Hopper", "email": "grace@example.org"}, '
     '"seats": [{"category": "regular"}]}\n',
     "text/csv": "name,email,categories\r\nGrace Hopper,grace@example.org,regular\r\n",
+}
+
+TEXT_SAMPLES: Final[dict[str, str]] = {
+    **IMPORT_SAMPLES,
+    "message/rfc822": "From: MAILER-DAEMON@mx.example.org\r\nTo: no-reply@tickets.example.org\r\n"
+    "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
+    "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example.org\r\n\r\n"
+    "Final-Recipient: rfc822; ada@example.org\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n"
+    "--b\r\nContent-Type: text/rfc822-headers\r\n\r\n"
+    f"Message-ID: <ntc_{'0' * 32}@tickets.example.org>\r\n\r\n--b--\r\n",
 }
