@@ -26,6 +26,9 @@ from veltrix.adapters.memory import (
 )
 from veltrix.adapters.system import SystemClock, SystemEntropy
 from veltrix.domain.credentials import Signer
+from veltrix.notification.letters import Sender
+from veltrix.notification.proofs import LetterProofs
+from veltrix.notification.texts import shared_texts
 from veltrix.observability.metrics import NullMetrics
 from veltrix.ports.access import Scope
 from veltrix.ports.destinations import Finding, Unfit
@@ -112,7 +115,11 @@ class House:
         self.signer = Signer(b"s" * 32)
         self.outreach, self.notices = MemoryOutreach(), MemoryNotices()
         self.telling = Telling(
-            self.outreach, self.notices, changes.pop("destinations", None) or Inside(), b"t" * 32
+            self.outreach,
+            self.notices,
+            changes.pop("destinations", None) or Inside(),
+            b"t" * 32,
+            LetterProofs(Sender("Acme", "acme@example.org", "http://house"), shared_texts()),
         )
         self.service: Any = RegistrationService(
             log=self.log,

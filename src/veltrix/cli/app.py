@@ -12,14 +12,17 @@ from veltrix.cli import (
     auditing,
     clusters,
     configuring,
+    endpoints,
     keys,
     loading,
     moving,
+    notices,
     preparing,
     rehearsing,
     running,
     serving,
     simulating,
+    templates,
 )
 from veltrix.cli.exits import ExitCode, table
 from veltrix.cli.options import Json
@@ -41,6 +44,9 @@ app.command("audit", short_help="Compare the ledger with a replay of the log.")(
 app.command("move", short_help="Carry a data directory into an empty cluster.")(moving.move)
 app.command("restore", short_help="Go on after a backup was put back, or a log was lost.")(moving.restore)
 app.add_typer(keys.app, name="key")
+app.add_typer(templates.app, name="template")
+app.add_typer(endpoints.app, name="endpoint")
+app.add_typer(notices.app, name="notice")
 app.add_typer(configuring.app, name="config")
 app.add_typer(simulating.app, name="simulate")
 clusters.app.command("prepare")(preparing.prepare)
