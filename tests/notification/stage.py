@@ -25,6 +25,7 @@ from veltrix.notification.dispatcher import Dispatcher
 from veltrix.notification.fanout import FanOuts
 from veltrix.notification.gather import Gatherer
 from veltrix.notification.letters import Sender
+from veltrix.notification.mailing import MailWay
 from veltrix.notification.memory import Events, Recent
 from veltrix.notification.meters import NoMeters
 from veltrix.notification.planner import NoticeMaker, Planner
@@ -163,13 +164,12 @@ class Stage:
     def parts(self, **changes: Any) -> Parts:
         """Notification's parts from their start: another call is another process."""
         recent, events = Recent(), Events(self.ledger, self.clock)
-        channels = {self.mailbox.name: self.mailbox}
-        maker = NoticeMaker(self.notices, recent, tuple(channels))
+        gatherer = Gatherer(self.ledger, self.vault, events, recent)
+        way = MailWay(gatherer, Renderer(SENDER, SIGNER, TEXTS), self.mailbox)
+        maker = NoticeMaker(self.notices, recent, (self.mailbox.name,))
         dispatcher = Dispatcher(
             self.notices,
-            Gatherer(self.ledger, self.vault, events, recent),
-            Renderer(SENDER, SIGNER, TEXTS),
-            channels,
+            {self.mailbox.name: way},
             self.clock,
             changes.get("entropy") or Dice(),
             changes.get("metrics") or NoMeters(),

@@ -34,7 +34,7 @@ class Meters:
     def planned(self, kind: str, notices: int) -> None:
         """Not looked at."""
 
-    def attempted(self, outcome: str, seconds: float) -> None:
+    def attempted(self, channel: str, outcome: str, seconds: float) -> None:
         """An attempt."""
         self.outcomes.append(str(outcome))
 
@@ -223,7 +223,7 @@ async def test_one_failing_text_does_not_stop_the_others(stage, monkeypatch):
     bob = await stage.register(event, "Bob")
     await stage.publish()
     parts = stage.parts()
-    write = parts.dispatcher.renderer.mail
+    write = parts.dispatcher.ways["email"].renderer.mail
 
     class Failing:
         def mail(self, material) -> Mail:
@@ -233,10 +233,10 @@ async def test_one_failing_text_does_not_stop_the_others(stage, monkeypatch):
             mail: Mail = write(material)
             return mail
 
-    parts.dispatcher.renderer = Failing()
+    parts.dispatcher.ways["email"].renderer = Failing()
     with captured() as lines:
         await parts.run()
-    assert (await stage.only(ada))[1:] == (NoticeStatus.DEAD, 1, "no mail can be written: ZeroDivisionError")
+    assert (await stage.only(ada))[1:] == (NoticeStatus.DEAD, 0, "no mail can be written: ZeroDivisionError")
     assert (await stage.only(bob))[1] is NoticeStatus.ACCEPTED
     assert "rendering_failed" in [line["message"] for line in lines]
 

@@ -245,9 +245,9 @@ ROUTE = {"route": "/v1/events/{event}", "method": "POST"}
             {"notices_planned_total": (2, {"kind": "registration_confirmed"})},
         ),
         (
-            lambda m: m.attempted("accepted", 0.1),
+            lambda m: m.attempted("webhook", "accepted", 0.1),
             {
-                "notice_attempts_total": (1, {"outcome": "accepted"}),
+                "notice_attempts_total": (1, {"channel": "webhook", "outcome": "accepted"}),
                 "notice_attempt_seconds_sum": (0.1, {}),
             },
         ),
@@ -256,6 +256,11 @@ ROUTE = {"route": "/v1/events/{event}", "method": "POST"}
             lambda m: m.notices({"pending": 5}, 12.5),
             {"notices": (5, {"status": "pending"}), "notice_oldest_pending_seconds": (12.5, {})},
         ),
+        (
+            lambda m: (m.queues({"email": 3, "webhook": 9}, 1), m.queues({"email": 4}, 2)),
+            {"notices_waiting": (0, {"channel": "webhook"}), "notices_held": (2, {})},
+        ),
+        (lambda m: m.targets({"open": 2}), {"notice_targets": (2, {"state": "open"})}),
         (lambda m: m.loop_lag(0.001), {"event_loop_lag_seconds_count": (1, {})}),
     ],
 )

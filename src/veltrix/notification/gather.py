@@ -75,6 +75,10 @@ class Gatherer:
             notice, numbered.seq, numbered.fact, about.registration, about.box, about.event, person
         )
 
+    async def facts(self, notices: Sequence[Notice]) -> dict[str, NumberedFact]:
+        """The facts of these notices by notice; those that cannot be read are missing."""
+        return {notice: numbered for notice, (numbered, _) in (await self._facts(notices)).items()}
+
     async def _facts(self, notices: Sequence[Notice]) -> dict[str, tuple[NumberedFact, Registration | None]]:
         found: dict[str, tuple[NumberedFact, Registration | None]] = {}
         missing: list[Notice] = []

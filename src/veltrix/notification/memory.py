@@ -20,15 +20,15 @@ class Recent:
 
     def __init__(self, most: int = limits.NOTICE_RECENT_MAX) -> None:
         self._most = most
-        self._kept: dict[str, tuple[NumberedFact, Registration]] = {}
+        self._kept: dict[str, tuple[NumberedFact, Registration | None]] = {}
 
-    def put(self, notice: str, numbered: NumberedFact, registration: Registration) -> None:
-        """Keep what a notice is about."""
+    def put(self, notice: str, numbered: NumberedFact, registration: Registration | None) -> None:
+        """Keep what a notice is about; of a webhook, the fact alone."""
         if len(self._kept) >= self._most:
             del self._kept[next(iter(self._kept))]
         self._kept[notice] = (numbered, registration)
 
-    def take(self, notice: str) -> tuple[NumberedFact, Registration] | None:
+    def take(self, notice: str) -> tuple[NumberedFact, Registration | None] | None:
         """What the notice is about, if it is still here."""
         return self._kept.pop(notice, None)
 

@@ -13,7 +13,7 @@ class NotificationMetrics(Protocol):
         """Notices of that kind were recorded."""
         ...
 
-    def attempted(self, outcome: str, seconds: float) -> None:
+    def attempted(self, channel: str, outcome: str, seconds: float) -> None:
         """An attempt ended: `accepted`, `refused`, `not_sent` or `unknown`."""
         ...
 
@@ -25,6 +25,14 @@ class NotificationMetrics(Protocol):
         """How many notices stand in each status, and the age of the oldest that is due."""
         ...
 
+    def queues(self, by_channel: Mapping[str, int], held: int) -> None:
+        """How many notices wait for each channel, and how many for an operator."""
+        ...
+
+    def targets(self, by_state: Mapping[str, int]) -> None:
+        """How many endpoints and relays stand in each state, of those that ever failed."""
+        ...
+
 
 class NoMeters:
     """Keeps nothing."""
@@ -32,11 +40,17 @@ class NoMeters:
     def planned(self, kind: str, notices: int) -> None:
         """Does nothing."""
 
-    def attempted(self, outcome: str, seconds: float) -> None:
+    def attempted(self, channel: str, outcome: str, seconds: float) -> None:
         """Does nothing."""
 
     def delivered(self, seconds: float) -> None:
         """Does nothing."""
 
     def notices(self, by_status: Mapping[str, int], oldest_pending_s: float) -> None:
+        """Does nothing."""
+
+    def queues(self, by_channel: Mapping[str, int], held: int) -> None:
+        """Does nothing."""
+
+    def targets(self, by_state: Mapping[str, int]) -> None:
         """Does nothing."""

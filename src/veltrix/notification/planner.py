@@ -15,15 +15,19 @@ from dataclasses import dataclass, field
 from veltrix.domain import limits
 from veltrix.domain.facts import FactKind, NumberedFact
 from veltrix.domain.identifiers import notice_id
-from veltrix.domain.notices import Addressee, addressees, erased, fan_out
+from veltrix.domain.notices import Addressee, addressees, erased, expires_ms, fan_out
+from veltrix.notification.choices import Choices
 from veltrix.notification.memory import Events, Recent
 from veltrix.notification.meters import NotificationMetrics
 from veltrix.observability.logging import get_logger
+from veltrix.observability.tracing import OFF, Tracer
 from veltrix.ports.errors import Fenced, PortError
 from veltrix.ports.feed import Feed, Published
-from veltrix.ports.notices import FanOut, Notice, Notices, Planned
+from veltrix.ports.notices import WEBHOOK, FanOut, Notice, Notices, Planned
+from veltrix.ports.outreach import Endpoint
 from veltrix.ports.queries import Queries
 from veltrix.ports.simulated import buggify, sometimes
+from veltrix.ports.spans import SpanKind
 from veltrix.ports.system import Clock
 
 _log = get_logger("notification")
@@ -64,9 +68,32 @@ class NoticeMaker:
             key_id=addressee.key_id,
             created_ms=numbered.log_time_ms,
             trace=numbered.trace,
+            expires_ms=expires_ms(fact),
         )
         self.recent.put(notice.id, numbered, registration)
         return notice
+
+    def posts(self, numbered: NumberedFact, endpoints: Sequence[Endpoint]) -> Iterator[Notice]:
+        """The notices of one fact to endpoints. They keep no key: what is posted names no person."""
+        fact = numbered.fact
+        for endpoint in endpoints:
+            notice = Notice(
+                id=notice_id(numbered.partition, numbered.seq, endpoint.id, WEBHOOK),
+                organizer=fact.organizer,
+                event=fact.event,
+                partition=numbered.partition,
+                seq=numbered.seq,
+                kind=fact.kind.value,
+                registration="" if fact.registration is None else fact.registration.id,
+                recipient=endpoint.id,
+                channel=WEBHOOK,
+                key_id="",
+                created_ms=numbered.log_time_ms,
+                trace=numbered.trace,
+                ordered=endpoint.ordered,
+            )
+            self.recent.put(notice.id, numbered, None)
+            yield notice
 
     async def _holder(self, addressee: Addressee, planned: Sequence[Notice]) -> str:
         """Who holds a single seat: the notice of its transfer, under the same key, says so.
@@ -83,7 +110,8 @@ class NoticeMaker:
 
 @dataclass(slots=True)
 class Planner:
-    """Follows the facts of every partition. `forget` lets channels forget, `wake` tells of new notices."""
+    """Follows the facts of every partition. `forget` lets channels forget, `wake` tells of new notices;
+    without `choices` nobody has endpoints."""
 
     feed: Feed
     queries: Queries
@@ -97,6 +125,8 @@ class Planner:
     wake_fan_out: Callable[[], None]
     courtesy: Callable[[], Awaitable[None]]
     clock: Clock
+    tracer: Tracer = OFF
+    choices: Choices | None = None
     positions: dict[int, int] = field(default_factory=dict)
     _hints: dict[int, deque[NumberedFact]] = field(default_factory=dict)
     _unread: set[int] = field(default_factory=set)
@@ -239,16 +269,32 @@ class Planner:
             # repeated after a crash.
             await self.forget(await self.notices.record(partition, at, at, Planned(erased=[person])))
         planned = Planned()
+        began_s = self.clock.monotonic_s()
+        if self.choices is not None:
+            await (
+                self.choices.refresh()
+            )  # whoever was told that an endpoint stands gets what is decided since
         for numbered in part:
             await self._plan(numbered, planned)
         await self.notices.record(partition, at, part[-1].seq, planned)
+        if self.tracer.enabled:
+            self._trace(part, began_s)
         self.positions[partition] = part[-1].seq
         self._told(planned)
+
+    def _trace(self, part: Sequence[NumberedFact], began_s: float) -> None:
+        ended_s = self.clock.monotonic_s()
+        for numbered in part:
+            if (place := self.tracer.place(numbered.trace)) is not None:
+                told = {"veltrix.fact": numbered.fact.kind.value, "veltrix.seq": numbered.seq}
+                self.tracer.span("plan notices", SpanKind.CONSUMER, place, began_s, ended_s, told)
 
     async def _plan(self, numbered: NumberedFact, planned: Planned) -> None:
         fact = numbered.fact
         if fact.event_after is not None:
             self.events.put(fact.event_after)
+        if self.choices is not None:
+            planned.notices += self.maker.posts(numbered, self.choices.of(numbered))
         told = addressees(fact)
         if told:
             planned.notices += await self.maker.make(numbered, told, planned.notices)

@@ -6,18 +6,27 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from veltrix.domain import limits
+from veltrix.notification.choices import Choices
 from veltrix.notification.dispatcher import Dispatcher
 from veltrix.notification.fanout import FanOuts
 from veltrix.notification.gather import Gatherer
+from veltrix.notification.hooks import WebhookWay
+from veltrix.notification.mailing import MailWay
 from veltrix.notification.memory import Events, Recent
 from veltrix.notification.meters import NoMeters, NotificationMetrics
+from veltrix.notification.ordering import Ordering
+from veltrix.notification.outgoing import Way
+from veltrix.notification.own_book import OwnBook
 from veltrix.notification.planner import NoticeMaker, Planner
+from veltrix.notification.reach import Reach
 from veltrix.notification.renderer import Renderer
 from veltrix.notification.settings import NotificationSettings
+from veltrix.notification.standing import Standing
 from veltrix.notification.texts import shared_texts
+from veltrix.observability.tracing import OFF, Tracer
 from veltrix.ports.channel import Channel
 from veltrix.ports.feed import Feed
-from veltrix.ports.notices import Notices, NoticeStatus
+from veltrix.ports.notices import WEBHOOK, Notices, NoticeStatus
 from veltrix.ports.queries import Queries
 from veltrix.ports.system import Clock, Entropy
 from veltrix.ports.vault import Vault
@@ -31,12 +40,13 @@ async def _no_courtesy() -> None:
 
 class NotificationService:
     """Tells people, from ports alone. Channels have different names; each gets its own notice of a fact.
+    With `reach` it also posts webhooks, heeds suppressions, keeps breakers and carries out orders.
 
     `courtesy` is awaited between pieces of at most about 10 ms of work: where other services share the
     event loop it lets them go first. Ports are closed by whoever made them, after `stop`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword a port: who wires it should see each
         self,
         *,
         notices: Notices,
@@ -47,28 +57,36 @@ class NotificationService:
         clock: Clock,
         entropy: Entropy,
         settings: NotificationSettings,
+        reach: Reach | None = None,
         courtesy: Callable[[], Awaitable[None]] = _no_courtesy,
         metrics: NotificationMetrics | None = None,
+        tracer: Tracer = OFF,
     ) -> None:
         meters = NoMeters() if metrics is None else metrics
-        by_name = {channel.name: channel for channel in channels}
-        assert len(by_name) == len(channels), "each channel has a name of its own"
         recent, events = Recent(), Events(queries, clock)
-        maker = NoticeMaker(notices, recent, tuple(by_name))
+        book = OwnBook(None if reach is None else reach.outreach)
+        gatherer = Gatherer(queries, vault, events, recent, book)
         self._notices = notices
         self._texts = shared_texts()
         self._queries = queries
+        renderer = Renderer(settings.mail_sender(), settings.signer, self._texts, book)
+        choices = None if reach is None else Choices(reach.outreach, reach.secret_key)
+        ways = mail_ways(channels, gatherer, renderer, settings, reach)
+        maker = NoticeMaker(notices, recent, tuple(ways))
+        if reach is not None and choices is not None:
+            ways[WEBHOOK] = WebhookWay(choices, gatherer, reach.poster, clock, settings.base_url.rstrip("/"))
         self._dispatcher = Dispatcher(
             notices,
-            Gatherer(queries, vault, events, recent),
-            Renderer(settings.mail_sender(), settings.signer, self._texts),
-            by_name,
+            ways,
             clock,
             entropy,
             meters,
             courtesy,
             settings.lease_s,
             settings.in_flight,
+            tracer,
+            _standing(settings, clock, reach),
+            choices,
         )
         self._fan_outs = FanOuts(queries, notices, maker, meters, self._dispatcher.wake, courtesy)
         self._planner = Planner(
@@ -84,6 +102,13 @@ class NotificationService:
             self._fan_outs.wake,
             courtesy,
             clock,
+            tracer,
+            choices,
+        )
+        self._ordering = (
+            None
+            if reach is None
+            else Ordering(reach.outreach, reach.fulfilment, clock, self._dispatcher.wake)
         )
         self._planning: list[asyncio.Task[None]] = []
         self._dispatching: asyncio.Task[None] | None = None
@@ -97,6 +122,8 @@ class NotificationService:
             asyncio.create_task(self._planner.run(), name="notification/planner"),
             asyncio.create_task(self._fan_outs.run(), name="notification/fan-out"),
         ]
+        if self._ordering is not None:
+            self._planning.append(asyncio.create_task(self._ordering.run(), name="notification/orders"))
 
     @property
     def ready(self) -> bool:
@@ -111,6 +138,8 @@ class NotificationService:
         """
         self._planner.stop()
         self._fan_outs.stop()
+        if self._ordering is not None:
+            self._ordering.stop()
         await _ended(self._planning)
         self._dispatcher.stop()
         if self._dispatching is not None:
@@ -129,6 +158,35 @@ class NotificationService:
             return False
         counts = await self._notices.counts()
         return not any(counts.get(status, 0) for status in _OPEN)
+
+
+def mail_ways(
+    channels: Sequence[Channel],
+    gatherer: Gatherer,
+    renderer: Renderer,
+    settings: NotificationSettings,
+    reach: Reach | None = None,
+) -> dict[str, Way]:
+    """The ways of mail by the names of their channels."""
+    ways: dict[str, Way] = {}
+    for channel in channels:
+        assert channel.name not in ways, "each channel has a name of its own"
+        ways[channel.name] = MailWay(
+            gatherer,
+            renderer,
+            channel,
+            settings.hold_unknown,
+            None if reach is None else reach.outreach,
+            None if reach is None else reach.deliveries,
+        )
+    return ways
+
+
+def _standing(settings: NotificationSettings, clock: Clock, reach: Reach | None) -> Standing | None:
+    if reach is None:
+        return None
+    rates = (settings.mail_rate_per_s, settings.webhook_rate_per_s)
+    return Standing(reach.deliveries, reach.fulfilment, clock, *rates, settings.hold_unknown)
 
 
 async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -17,6 +17,8 @@ class NotificationSettings:
 
     `lease_s` must be longer than a channel's longest attempt. `in_flight` bounds the mails being sent at
     once: where a channel has few connections, twice their number, so that none waits long for its turn.
+    `hold_unknown`: a mail that may have arrived waits for an operator. Rates of 0 are as fast as it goes;
+    `webhook_rate_per_s` is that of each endpoint that has none of its own.
     """
 
     base_url: str
@@ -26,6 +28,9 @@ class NotificationSettings:
     reply_to: str | None = None
     lease_s: float = limits.NOTICE_LEASE_S
     in_flight: int = limits.NOTICE_IN_FLIGHT_MAX
+    hold_unknown: bool = False
+    mail_rate_per_s: float = 0.0
+    webhook_rate_per_s: float = 0.0
 
     def mail_sender(self) -> Sender:
         """The sender, taken apart. Raises `ValueError` for what cannot stand in a mail."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from veltrix.domain.commands import KINDS
 from veltrix.domain.outcomes import Outcome, Refusal
+from veltrix.domain.targets import TargetState
 from veltrix.observability import engines
 from veltrix.observability.kinds import (
     FINE_S,
@@ -20,7 +21,6 @@ from veltrix.observability.kinds import (
     gauge,
     histogram,
 )
-from veltrix.ports.channel import Sent
 from veltrix.ports.notices import NoticeStatus
 
 __all__ = ["CATALOGUE", "FINE_S", "MINUTES_S", "OWN_METRICS", "Metric", "Type"]
@@ -37,10 +37,10 @@ HOT: Final = "Hot events"
 
 # The groups that a process of each kind shows; what it cannot tell would stand there as 0 for ever.
 GROUPS_OF: Final[dict[str, frozenset[str]]] = {
-    "registration": frozenset({HTTP, ACCEPT, WAIT, HOT}),
-    "processing": frozenset({DECIDE, PUBLISH, HOT}),
-    "ticker": frozenset({TICK, CHECK}),
-    "notification": frozenset({NOTIFY}),
+    "registration": frozenset({HTTP, ACCEPT, WAIT, HOT, engines.COORDINATE}),
+    "processing": frozenset({DECIDE, PUBLISH, HOT, engines.COORDINATE}),
+    "ticker": frozenset({TICK, engines.COORDINATE}),
+    "notification": frozenset({NOTIFY, CHECK}),
 }
 
 KIND_NAMES: Final = tuple(KINDS)
@@ -189,9 +189,8 @@ NOTICES_PLANNED = counter("notices_planned", NOTIFY, "Notices recorded, by the k
 ATTEMPTS = counter(
     "notice_attempts",
     NOTIFY,
-    "Attempts to deliver, by what became of them.",
-    ("outcome",),
-    tuple(sent.value for sent in Sent),
+    "Attempts to deliver, by channel and by what became of them.",
+    ("channel", "outcome"),
 )
 ATTEMPT_SECONDS = histogram(
     "notice_attempt_seconds", NOTIFY, "How long an attempt to deliver took.", buckets=MINUTES_S
@@ -214,6 +213,15 @@ OLDEST_PENDING = gauge(
     NOTIFY,
     "Age of the oldest notice that still has to go out.",
     unit="seconds",
+)
+WAITING = gauge("notices_waiting", NOTIFY, "Notices that wait to be sent, by channel.", ("channel",))
+HELD = gauge("notices_held", NOTIFY, "Notices that wait for an operator: they may have arrived.")
+TARGETS = gauge(
+    "notice_targets",
+    NOTIFY,
+    "Endpoints and relays that ever failed, by the state of their breaker.",
+    ("state",),
+    tuple(state.value for state in TargetState),
 )
 CHECKS = counter(
     "invariant_checks", CHECK, "Samples in which an invariant was looked at.", ("invariant",), INVARIANTS

@@ -82,6 +82,9 @@ class Metrics(EngineMetrics):
         self._notice_seconds = spread(catalogue.NOTICE_SECONDS).child()
         self._notices = number(catalogue.NOTICES)
         self._oldest_pending = number(catalogue.OLDEST_PENDING).child()
+        self._waiting = number(catalogue.WAITING)
+        self._held = number(catalogue.HELD).child()
+        self._targets = number(catalogue.TARGETS)
         self._checks = number(catalogue.CHECKS)
         self._violations = number(catalogue.VIOLATIONS)
         self._check_seconds = spread(catalogue.CHECK_SECONDS).child()
@@ -216,9 +219,9 @@ class Metrics(EngineMetrics):
         """Notices were recorded because of a fact of that kind."""
         self._planned.child(kind).add(notices)
 
-    def attempted(self, outcome: str, seconds: float) -> None:
+    def attempted(self, channel: str, outcome: str, seconds: float) -> None:
         """An attempt to deliver ended."""
-        self._attempts.child(outcome).add()
+        self._attempts.child(channel, outcome).add()
         self._attempt_seconds.observe(seconds)
 
     def delivered(self, seconds: float) -> None:
@@ -230,6 +233,19 @@ class Metrics(EngineMetrics):
         for status, count in by_status.items():
             self._notices.child(status).set(count)
         self._oldest_pending.set(oldest_pending_s)
+
+    def queues(self, by_channel: Mapping[str, int], held: int) -> None:
+        """How many notices wait for each channel, and how many for an operator."""
+        for (channel,), child in list(self._waiting.children()):
+            child.set(by_channel.get(channel, 0))
+        for channel, count in by_channel.items():
+            self._waiting.child(channel).set(count)
+        self._held.set(held)
+
+    def targets(self, by_state: Mapping[str, int]) -> None:
+        """How many endpoints and relays stand in each state, of those that ever failed."""
+        for state, count in by_state.items():
+            self._targets.child(state).set(count)
 
     # -- what must hold --------------------------------------------------------------------------
     def checker_active(self, active: bool) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from veltrix.adapters.sqlite.access import KIND as ACCESS
 from veltrix.adapters.sqlite.database import Database, Kind
-from veltrix.adapters.sqlite.notices import KIND as NOTICES
+from veltrix.adapters.sqlite.notice_schema import KIND as NOTICES
 from veltrix.adapters.sqlite.schema import KIND as LEDGER
 from veltrix.adapters.sqlite.schema import NUMBERS, SHIFT
 from veltrix.adapters.sqlite.vault import KIND as VAULT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -161,7 +161,8 @@ def notice_rows(notices: Iterable[Notice]) -> list[tuple[Any, ...]]:
     ]
 
 
-def notice_of(fields: Iterable[Any]) -> Notice:
+def notice_of(fields: Sequence[Any]) -> Notice:
     """The notice in a row of `NOTICE_COLUMNS`."""
-    *rest, ordered = fields
-    return Notice(*rest, ordered is not None)
+    notice = Notice(*fields)
+    notice.ordered = fields[-1] is not None
+    return notice

@@ -247,7 +247,7 @@ class SqliteOutreach:
         )
         with self._snapshots.now() as connection:
             rows = connection.execute(query, (organizer, *(after or ("", "")), limit)).fetchall()
-        return [Suppression(*row[:3], Reason(row[3]), *row[4:]) for row in rows]
+        return [Suppression(row[0], row[1], row[2], Reason(row[3]), row[4], row[5]) for row in rows]
 
     async def save_template(self, template: NoticeTemplate) -> None:
         """Add the next version."""
