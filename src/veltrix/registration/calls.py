@@ -287,6 +287,8 @@ def fault_of(message: str) -> FaultAt:
         return FaultAt(f"{pointer}/{named.group(1)}", "missing")
     if text.startswith("Object contains unknown field") and named:
         return FaultAt(f"{pointer}/{named.group(1)}", "unknown_field")
+    if text.startswith("Invalid enum value"):
+        return FaultAt(pointer, "no_choice")
     expected = re.sub(r"^Expected ", "", text.partition(", got ")[0]).replace("`", "")
     code = "out_of_range" if re.search(r" of length | [<>]=? |out of range", text) else "wrong_type"
     return FaultAt(pointer, code, {"expected": expected})

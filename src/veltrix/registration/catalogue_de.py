@@ -242,6 +242,10 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     "wrong_type": ("hat die falsche Art", "erwartet wird {expected}"),
     "out_of_range": ("ist zu kurz, zu lang, zu klein oder zu groß", "erwartet wird {expected}"),
     "wrong_value": ("hat einen hier unbekannten Wert", "nehmen Sie einen von: {expected}"),
+    "no_choice": (
+        "ist keiner der bekannten Werte",
+        "geben Sie einen an, den die Beschreibung (/openapi.json) nennt",
+    ),
     "blank": ("ist leer", "geben Sie einen Text an"),
     "too_many": ("hat zu viele Einträge", "höchstens {most}"),
     "control_characters": ("hat nicht darstellbare Zeichen", "lassen Sie Steuerzeichen weg"),

@@ -194,6 +194,7 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     "wrong_type": ("has the wrong type", "give {expected}"),
     "out_of_range": ("is too short, too long, too small or too large", "give {expected}"),
     "wrong_value": ("has a value that is not known here", "give one of: {expected}"),
+    "no_choice": ("is none of the known values", "give one that the description (/openapi.json) names"),
     "blank": ("is blank", "give a text"),
     "too_many": ("has too many entries", "use at most {most}"),
     "control_characters": ("has characters that cannot be shown", "leave out control characters"),
