@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from veltrix.adapters.etcd import EtcdCoordinator
 from veltrix.adapters.kafka import KafkaReplies
 from veltrix.adapters.postgres import Postgres, PostgresAccess, PostgresLedger, PostgresNotices, PostgresVault
+from veltrix.adapters.postgres.samples import PostgresSamples
 from veltrix.adapters.system import SystemClock
 from veltrix.bootstrap.engines import (
     EngineChecks,
@@ -35,6 +36,7 @@ from veltrix.bootstrap.tuning import apply_logging, following_settings
 from veltrix.config import Config
 from veltrix.domain import limits
 from veltrix.notification.service import NotificationService
+from veltrix.observability.checker import RESOURCE, Checker
 from veltrix.observability.logging import get_logger
 from veltrix.observability.metrics import Metrics
 from veltrix.ports.errors import Unavailable
@@ -224,8 +226,16 @@ async def _notification(to: Opening) -> _Process:
     )
     answers = EngineChecks({"ledger": postgres.check})
     watch_engines(to.metrics, answers, None)
+    notices = PostgresNotices(postgres)
+    checker = Checker(
+        PostgresSamples(postgres), ledger, notices, to.clock, to.metrics, to.config.log.partitions
+    )
+
+    async def check() -> None:
+        await checker.run(await to.coordinator_when_there(RESOURCE))
+
     checks = {"running": lambda: service.ready, "ledger_answers": lambda: answers.answers["ledger"]}
-    return _Process(service, postgres.session, checks, beside=[answers.run])
+    return _Process(service, postgres.session, checks, beside=[answers.run, check])
 
 
 def _with_engines(

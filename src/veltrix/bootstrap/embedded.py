@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from veltrix.adapters.generations import renumbered
 from veltrix.adapters.master_key import derive, read_master_key
@@ -20,6 +22,7 @@ from veltrix.adapters.sqlite import (
     SqliteNotices,
     SqliteVault,
 )
+from veltrix.adapters.sqlite.samples import SqliteSamples
 from veltrix.adapters.system import SystemClock, SystemEntropy
 from veltrix.bootstrap.forgetting import RESTORING, Forgetting
 from veltrix.bootstrap.mapping import channel_of, courtesy, notification_settings, registration_settings
@@ -29,6 +32,7 @@ from veltrix.bootstrap.tracing import tracer_of
 from veltrix.config import Config
 from veltrix.domain.credentials import Signer
 from veltrix.notification.service import NotificationService
+from veltrix.observability.checker import Checker
 from veltrix.observability.metrics import Metrics
 from veltrix.observability.tracing import Tracer
 from veltrix.ports.errors import Mismatch
@@ -56,6 +60,8 @@ class Platform:
     notification: NotificationService
     metrics: Metrics
     forgetting: Forgetting
+    checking: Callable[[], Coroutine[Any, Any, None]]
+    _checking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start from the back, so that whoever is asked first has somebody to ask."""
@@ -65,9 +71,13 @@ class Platform:
         if not started:
             await self.processing.start()
         await self.registration.start()
+        self._checking = asyncio.create_task(self.checking(), name="checker")
 
     async def stop(self) -> None:
         """Stop from the front: answer who waits, decide what was accepted, deliver what is under way."""
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.gather(self._checking, return_exceptions=True)
         await self.registration.stop()
         await self.processing.drained()
         await self.processing.stop()
@@ -84,6 +94,7 @@ class _Stores:
     vault: SqliteVault
     access: SqliteAccess
     coordinator: SqliteCoordinator
+    samples: SqliteSamples
 
     @classmethod
     async def open(cls, stack: AsyncExitStack, config: Config, clock: SystemClock) -> _Stores:
@@ -101,7 +112,9 @@ class _Stores:
         stack.push_async_callback(access.close)
         coordinator = await SqliteCoordinator.open(directory / "coordinator.db")
         stack.push_async_callback(coordinator.close)
-        return cls(log, ledger, notices, vault, access, coordinator)
+        samples = await SqliteSamples.open(directory / "ledger.db")
+        stack.push_async_callback(samples.close)
+        return cls(log, ledger, notices, vault, access, coordinator, samples)
 
 
 @asynccontextmanager
@@ -155,7 +168,11 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
             tracer=tracer,
         )
         forgetting = Forgetting(log, stores.ledger, stores.vault, processing)
-        yield Platform(registration, processing, notification, metrics, forgetting)
+        checker = Checker(
+            stores.samples, stores.ledger, stores.notices, clock, metrics, log.identity.partitions
+        )
+        checking = partial(checker.run, stores.coordinator)
+        yield Platform(registration, processing, notification, metrics, forgetting, checking)
 
 
 def _processing(

@@ -34,6 +34,7 @@ def metrics_of(service: str, clock: Clock) -> Metrics:
 def embedded_metrics(clock: Clock) -> Metrics:
     """The metrics of everything in one process."""
     groups = frozenset().union(*catalogue.GROUPS_OF.values()) | engines.EMBEDDED_GROUPS
+    groups -= {engines.COORDINATE}
     return _begun(Metrics(__version__, "embedded", groups), clock)
 
 

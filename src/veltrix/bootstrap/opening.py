@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from enum import StrEnum
 from typing import Final
@@ -22,7 +23,10 @@ from veltrix.bootstrap.engines import (
 from veltrix.bootstrap.tracing import tracer_of
 from veltrix.config import Config
 from veltrix.observability.metrics import Metrics
+from veltrix.ports.errors import PortError
 from veltrix.ports.log import Log
+
+_AGAIN_S: Final = 5.0
 
 
 class Kind(StrEnum):
@@ -76,6 +80,19 @@ class Opening:
         opened = await self.patience.get("etcd", lambda: EtcdCoordinator.open(etcd, group=group))
         self.stack.push_async_callback(opened.close)
         return opened
+
+    async def coordinator_when_there(self, group: str) -> EtcdCoordinator:
+        """A coordinator for what can wait until etcd is up, however long."""
+        while True:
+            try:
+                if self._etcd is None:
+                    self._etcd = await opened_etcd(self.config, self.stack)
+                opened = await EtcdCoordinator.open(self._etcd, group=group)
+            except PortError:
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            self.stack.push_async_callback(opened.close)
+            return opened
 
     async def log(self, etcd: EtcdClient) -> Log:
         return await self.patience.get(

@@ -14,7 +14,7 @@ STORAGE: Final = "Files"
 PROCESS: Final = "The process"
 
 EMBEDDED_GROUPS: Final = frozenset({STORAGE, PROCESS})
-CLUSTER_GROUPS: Final = frozenset({POSTGRES, KAFKA, COORDINATE, CLUSTER, PROCESS})
+CLUSTER_GROUPS: Final = frozenset({POSTGRES, KAFKA, CLUSTER, PROCESS})
 
 DATABASES: Final = ("ledger", "vault")
 LEVELS: Final = ("debug", "info", "warning", "error")
