@@ -67,6 +67,7 @@ def test_a_file_is_the_run_again(scenario):
         ({"sites": []}, "sites"),
         ({"sites": {"nowhere": 0.5}}, "sites.nowhere"),
         ({"sites": {"desk.no_reply": 2}}, "sites.desk.no_reply"),
+        ({"bounds": {"SKY": 1}}, "bounds.SKY"),
         ({"weather": "fine"}, "weather"),
     ],
 )

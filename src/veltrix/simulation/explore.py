@@ -12,6 +12,7 @@ from typing import Any, Final
 from veltrix.ports.access import Scope
 from veltrix.registration.access import new_api_key
 from veltrix.simulation import checks
+from veltrix.simulation.bounds import bounded, draw_bounds
 from veltrix.simulation.chance import Chance
 from veltrix.simulation.cluster import Cluster
 from veltrix.simulation.exchanges import Exchange, Recorder
@@ -65,7 +66,8 @@ def run(seed: int, seconds: float = 20.0, *, tracing: bool = False) -> Run:
 
     def drawn(cluster: Cluster, nemesis: PlannedNemesis) -> Plan:
         sites = tuple(cluster.difficulties.shares.items())
-        return Plan(seed, seconds, nemesis.draw(seconds), draw_visits(seed, seconds), sites)
+        bounds = tuple(draw_bounds(cluster.chance.stream("bounds")).items())
+        return Plan(seed, seconds, nemesis.draw(seconds), draw_visits(seed, seconds), sites, bounds)
 
     return _run(seed, tracing, drawn)
 
@@ -87,6 +89,7 @@ def _run(seed: int, tracing: bool, planned: Callable[[Cluster, PlannedNemesis], 
     set_sites(cluster.difficulties, plan)
     recorder, witness = Recorder(cluster), Witness(cluster)
     timeline = Timeline(loop, nemesis.story, recorder.exchanges)
+    loop.surroundings.append(lambda: bounded(dict(plan.bounds)))
     with timeline.listening(cluster.defects, tracing=tracing):
         try:
             loop.run(_whole(cluster, nemesis, plan, recorder, witness), RUN_MAX_S)

@@ -42,7 +42,7 @@ class Visit:
 class Plan:
     """All that happens on purpose in one run. The seed draws what is left: shapes, orders, latencies.
 
-    `sites`: where the services themselves are difficult, and how often.
+    `sites`: where the services themselves are difficult, and how often; `bounds`: which are tighter.
     """
 
     seed: int
@@ -50,6 +50,7 @@ class Plan:
     strikes: tuple[Strike, ...]
     visits: tuple[Visit, ...]
     sites: tuple[tuple[str, float], ...] = ()
+    bounds: tuple[tuple[str, float], ...] = ()
 
     def size(self) -> tuple[int, int]:
         """How many faults, how many clients."""

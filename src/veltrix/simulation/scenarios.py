@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
+from veltrix.domain import limits
 from veltrix.ports.simulated import SITES
+from veltrix.simulation.bounds import TIGHT
 from veltrix.simulation.faults import FAULTS, Strike
 from veltrix.simulation.plans import Plan, Visit
 from veltrix.wire import COMMAND_VERSION
@@ -34,6 +36,7 @@ _FIELDS: Final = frozenset(
         "strikes",
         "visits",
         "sites",
+        "bounds",
     }
 )
 
@@ -73,6 +76,7 @@ def to_text(scenario: Scenario) -> str:
         "seed": plan.seed,
         "seconds": plan.seconds,
         "sites": dict(plan.sites),
+        "bounds": dict(plan.bounds),
         "strikes": [{"number": each.number, "at_s": each.at_s, "fault": each.fault} for each in plan.strikes],
         "visits": [{"number": each.number, "at_s": each.at_s} for each in plan.visits],
     }
@@ -106,7 +110,8 @@ def from_text(text: str, *, any_python: bool = False) -> Scenario:
         seconds=float(read.number("seconds", (int, float), 0, SECONDS_MAX)),
         strikes=tuple(read.each("strikes", _strike)),
         visits=tuple(read.each("visits", _visit)),
-        sites=tuple(read.sites().items()),
+        sites=tuple(read.shares("sites", SITES).items()),
+        bounds=tuple(read.shares("bounds", TIGHT, most=float(limits.UNDECIDED_MAX)).items()),
     )
     return Scenario(
         plan,
@@ -171,16 +176,18 @@ class _Reader:
             found.append(read(entry, where))
         return found
 
-    def sites(self) -> dict[str, float]:
-        sites = self._document.get("sites", {})
-        if not isinstance(sites, dict):
-            raise ScenarioError("sites", "it is no object", 'Give an object such as {"desk.no_reply": 0.05}')
-        for site in sites:
-            if site not in SITES:
-                known = ", ".join(sorted(SITES))
-                raise ScenarioError(f"sites.{site}", "there is no such site", f"Known are {known}")
-            _number(sites, site, f"sites.{site}", (int, float), 0, 1)
-        return sites
+    def shares(self, field: str, known: Collection[str], most: float = 1.0) -> dict[str, float]:
+        """Numbers by name."""
+        found = self._document.get(field, {})
+        if not isinstance(found, dict):
+            raise ScenarioError(field, "it is no object", "Give an object of names and numbers")
+        for name in found:
+            if name not in known:
+                raise ScenarioError(
+                    f"{field}.{name}", "there is no such name", f"Known are {', '.join(sorted(known))}"
+                )
+            _number(found, name, f"{field}.{name}", (int, float), 0, most)
+        return found
 
 
 def _strike(entry: dict[str, Any], where: str) -> Strike:

@@ -46,7 +46,7 @@ class Shrinker:
             size = plan.size()
             plan = self._less(plan, "visits")
             plan = self._less(plan, "strikes")
-            plan = self._less(plan, "sites")
+            plan = self._less(self._less(plan, "sites"), "bounds")
             plan = self._in_time(plan)
         return plan
 

@@ -6,7 +6,7 @@ between the network and the adapters in memory, and changes nothing.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
 
@@ -20,6 +20,13 @@ from veltrix.simulation.cluster import Cluster
 COMPLAINTS_MAX: Final = 50
 """A run that is broken is broken: more than so many complaints say nothing new."""
 _LOOKED_AT: Final = ("commit", "take_over", "rebind", "relayed", "head", "load")
+
+
+class _Deaf:
+    """Takes what is published, and does nothing with it."""
+
+    def put(self, batch: Published) -> None:
+        """Never mind."""
 
 
 class Witness:
@@ -37,6 +44,8 @@ class Witness:
         self._ledger: Any = cluster.engines.ledger
         self._steps = Steps()
         self._positions: dict[int, int] = {}
+        self._published: dict[int, int] = {}
+        self._beyond: dict[int, set[int]] = defaultdict(set)
         self.appended_s: dict[tuple[int, int], float] = {}
         log: Any = cluster.engines.log
         log.append = self._appending(log.append)
@@ -46,6 +55,8 @@ class Witness:
         notices.record = self._recording(notices.record)
         notices.claim = self._claiming(notices.claim)
         network: Any = cluster.network
+        deaf: Any = _Deaf()  # a subscriber, so that whatever is published passes by here
+        cluster.topic.subscriptions.append((cluster.loop.outside, deaf))
         self._tell = network.tell
         network.tell = self._telling
 
@@ -102,8 +113,7 @@ class Witness:
             self.say([f"partition {partition}: {owner} was fenced by its own term {term}"])
 
     def _marked(self, partition: int, _: Term, seq: int) -> None:
-        published = self._cluster.topic.last_seqs.get(partition, 0)
-        self.say(self._steps.relayed(partition, seq, published))
+        self.say(self._steps.relayed(partition, seq, self._published.get(partition, 0)))
 
     def _recording(self, real: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
         async def recorded(partition: int, after_seq: int, upto_seq: int, planned: Any) -> Any:
@@ -125,10 +135,20 @@ class Witness:
 
         return claiming
 
+    def _pass(self, batch: Published) -> None:
+        """Up to where every fact was published, not one left out."""
+        beyond, upto = self._beyond[batch.partition], self._published.get(batch.partition, 0)
+        beyond.update(fact.seq for fact in batch.facts)
+        while upto + 1 in beyond:
+            upto += 1
+            beyond.discard(upto)
+        self._published[batch.partition] = upto
+
     def _telling(self, host: str, to: Any, receive: Any, *args: Any, **options: Any) -> None:
         for arg in args:
             if isinstance(arg, Published):
                 self.seen["published"] += 1
+                self._pass(arg)
                 for fact in arg.facts[-1:]:
                     self.say(self._steps.published(arg.partition, fact.seq))
             elif isinstance(arg, list) and arg and isinstance(arg[0], Reply):
