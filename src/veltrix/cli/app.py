@@ -15,6 +15,7 @@ from veltrix.cli import (
     endpoints,
     keys,
     loading,
+    mailing,
     moving,
     notices,
     preparing,
@@ -47,6 +48,8 @@ app.add_typer(keys.app, name="key")
 app.add_typer(templates.app, name="template")
 app.add_typer(endpoints.app, name="endpoint")
 app.add_typer(notices.app, name="notice")
+app.add_typer(mailing.app, name="suppression")
+app.command("bounce", short_help="Take a report of mail that came back, from a pipe.")(mailing.bounce)
 app.add_typer(configuring.app, name="config")
 app.add_typer(simulating.app, name="simulate")
 clusters.app.command("prepare")(preparing.prepare)

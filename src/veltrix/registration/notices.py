@@ -161,8 +161,8 @@ class NoticeDesk:
         return ordered(Ordered(number), request)
 
 
-def chosen(organizer: str, body: NoticesChosen) -> Wanted:
-    """Which of the organizer's notices are meant. Raises `Problem`."""
+def chosen(organizer: str | None, body: NoticesChosen) -> Wanted:
+    """Which of the organizer's notices (None: of everybody) are meant. Raises `Problem`."""
     faults = [
         FaultAt(f"/ids/{index}", "no_id") for index, each in enumerate(body.ids) if not is_id(NOTICE, each)
     ]
