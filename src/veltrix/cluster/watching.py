@@ -127,7 +127,7 @@ class Watching:
         if process is not None:
             state = "ready" if _answers(name, port) else "starting"
             return Watcher(name, process.pid, state, _url(port))
-        if self.cluster.registry.expected(name):
+        if installed and self.cluster.registry.expected(name):
             return Watcher(name, None, "dead", _url(port))
         return Watcher(name, None, "down" if installed else "not installed", "")
 

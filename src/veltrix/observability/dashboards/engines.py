@@ -218,9 +218,10 @@ _ETCD: Final = Row(
             "Time until a lease may end",
             "above a second",
             Unit.SECONDS,
-            [Query(f"veltrix_lease_margin_seconds{{{_MINE}}}", "{{instance}}")],
+            [Query(f'veltrix_lease_margin_seconds{{{_MINE}, service!="notification"}}', "{{instance}}")],
             "VeltrixLeaseUnsure",
             levels=good_above(0, 1),
+            description="Notification holds no lease.",
             empty=_CLUSTERED,
         ),
         Panel(

@@ -164,6 +164,7 @@ _FLOW: Final = Row(
             ],
             "VeltrixDecidedBudgetBurns",
             levels=good_below(0.05, 1),
+            description="Ends at 10 s: whatever takes longer is shown as that.",
         ),
         Panel(
             "Undecided commands by partition",

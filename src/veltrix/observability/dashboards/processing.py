@@ -67,6 +67,7 @@ _LAG: Final = Row(
             _quantiles("veltrix_decision_seconds"),
             "VeltrixDecidedBudgetBurns",
             levels=good_below(0.05, 1),
+            description="Ends at 10 s: whatever takes longer is shown as that.",
         ),
         Panel(
             "What became of commands",
