@@ -12,7 +12,14 @@ from starlette.types import ASGIApp
 
 from veltrix.adapters.etcd import EtcdCoordinator
 from veltrix.adapters.kafka import KafkaReplies
-from veltrix.adapters.postgres import Postgres, PostgresAccess, PostgresLedger, PostgresNotices, PostgresVault
+from veltrix.adapters.postgres import (
+    Postgres,
+    PostgresAccess,
+    PostgresLedger,
+    PostgresNotices,
+    PostgresOutreach,
+    PostgresVault,
+)
 from veltrix.adapters.postgres.samples import PostgresSamples
 from veltrix.adapters.system import SystemClock
 from veltrix.bootstrap.engines import (
@@ -32,6 +39,7 @@ from veltrix.bootstrap.operations import OperationsApp, Status
 from veltrix.bootstrap.replies import SlotReplies
 from veltrix.bootstrap.serving import listen_on, served, uncancel
 from veltrix.bootstrap.soundness import Soundness
+from veltrix.bootstrap.telling import reach_of, telling_of
 from veltrix.bootstrap.tuning import apply_logging, following_settings
 from veltrix.config import Config
 from veltrix.domain import limits
@@ -130,6 +138,13 @@ async def _registration(to: Opening, port: int) -> _Process:
         entropy=to.entropy,
         signer=signer,
         settings=settings(to.config),
+        telling=telling_of(
+            to.config,
+            notification_settings(to.config, port, signer),
+            PostgresOutreach(postgres),
+            PostgresNotices(postgres),
+            to.stack,
+        ),
         meters=to.metrics,
         tracer=to.tracer,
     )
@@ -210,10 +225,10 @@ async def _notification(to: Opening) -> _Process:
     postgres, vault = await to.postgres(), await to.postgres(vault=True)
     ledger, keys = PostgresLedger(postgres), PostgresVault(vault)
     await refuse_remembered(ledger, keys, to.config.log.partitions)
-    channel = channel_of(to.config)
+    channel, notices = channel_of(to.config), PostgresNotices(postgres)
     to.stack.push_async_callback(channel.close)
     service = NotificationService(
-        notices=PostgresNotices(postgres),
+        notices=notices,
         queries=ledger,
         feed=feed,
         vault=keys,
@@ -221,12 +236,12 @@ async def _notification(to: Opening) -> _Process:
         clock=to.clock,
         entropy=to.entropy,
         settings=notification_settings(to.config, None, signer),
+        reach=reach_of(to.config, PostgresOutreach(postgres), notices, to.stack),
         metrics=to.metrics,
         tracer=to.tracer,
     )
     answers = EngineChecks({"ledger": postgres.check})
     watch_engines(to.metrics, answers, None)
-    notices = PostgresNotices(postgres)
     checker = Checker(
         PostgresSamples(postgres), ledger, notices, to.clock, to.metrics, to.config.log.partitions
     )

@@ -20,6 +20,7 @@ from veltrix.adapters.sqlite import (
     SqliteLedger,
     SqliteLog,
     SqliteNotices,
+    SqliteOutreach,
     SqliteVault,
 )
 from veltrix.adapters.sqlite.samples import SqliteSamples
@@ -28,6 +29,7 @@ from veltrix.bootstrap.forgetting import RESTORING, Forgetting
 from veltrix.bootstrap.mapping import channel_of, courtesy, notification_settings, registration_settings
 from veltrix.bootstrap.observing import embedded_metrics, watch_registration, watch_storage
 from veltrix.bootstrap.serving import listen_on, served, uncancel
+from veltrix.bootstrap.telling import reach_of, telling_of
 from veltrix.bootstrap.tracing import tracer_of
 from veltrix.config import Config
 from veltrix.domain.credentials import Signer
@@ -91,6 +93,7 @@ class _Stores:
     log: SqliteLog
     ledger: SqliteLedger
     notices: SqliteNotices
+    outreach: SqliteOutreach
     vault: SqliteVault
     access: SqliteAccess
     coordinator: SqliteCoordinator
@@ -106,6 +109,8 @@ class _Stores:
         stack.push_async_callback(ledger.close)
         notices = await SqliteNotices.open(directory / "notices.db")
         stack.push_async_callback(notices.close)
+        outreach = await SqliteOutreach.open(directory / "outreach.db")
+        stack.push_async_callback(outreach.close)
         vault = await SqliteVault.open(directory / "vault.db")
         stack.push_async_callback(vault.close)
         access = await SqliteAccess.open(directory / "access.db")
@@ -114,7 +119,7 @@ class _Stores:
         stack.push_async_callback(coordinator.close)
         samples = await SqliteSamples.open(directory / "ledger.db")
         stack.push_async_callback(samples.close)
-        return cls(log, ledger, notices, vault, access, coordinator, samples)
+        return cls(log, ledger, notices, outreach, vault, access, coordinator, samples)
 
 
 @asynccontextmanager
@@ -140,6 +145,7 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
         stack.push_async_callback(channel.close)
         feed, replies = MemoryFeed(), MemoryReplies()
         processing = _processing(config, stores, log, feed, replies, clock, metrics, tracer)
+        settings = notification_settings(config, port, signer)
         registration = RegistrationService(
             log=log,
             queries=stores.ledger,
@@ -151,6 +157,7 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
             entropy=entropy,
             signer=signer,
             settings=registration_settings(config, port, metrics, processing.failed),
+            telling=telling_of(config, settings, stores.outreach, stores.notices, stack),
             meters=metrics,
             tracer=tracer,
         )
@@ -162,7 +169,8 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
             channels=[channel],
             clock=clock,
             entropy=entropy,
-            settings=notification_settings(config, port, signer),
+            settings=settings,
+            reach=reach_of(config, stores.outreach, stores.notices, stack),
             courtesy=courtesy(clock),
             metrics=metrics,
             tracer=tracer,

@@ -61,8 +61,12 @@ def notification_settings(config: Config, port: int | None, signer: Signer) -> N
         signer=signer,
         partitions=config.log.partitions,
         reply_to=config.notification.reply_to,
+        bounces=config.notification.bounces,
         lease_s=config.notification.lease_s,
         in_flight=2 * config.smtp.connections if sends else limits.NOTICE_IN_FLIGHT_MAX,
+        hold_unknown=config.notification.on_unknown == "hold",
+        mail_rate_per_s=config.notification.mails_per_s,
+        webhook_rate_per_s=config.webhooks.per_endpoint_per_s,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from veltrix.config.defining import password, password_file, setting
 from veltrix.config.engines import Etcd, Kafka, Operations, Postgres, Secrets
 from veltrix.config.kinds import (
+    BounceAddress,
     Choice,
     Duration,
     FilePath,
@@ -156,10 +157,25 @@ class Notification:
         Mailbox(), "Veltrix <no-reply@veltrix.invalid>", "From whom mails come, and who gets their bounces."
     )
     reply_to: str | None = setting(Mailbox(), None, "Where answers to mails go.", derived="the sender")
+    bounces: str | None = setting(
+        BounceAddress(),
+        None,
+        "Where mail that comes back goes; `+` and what names the notice follow its local part.",
+        derived="the sender, without that",
+    )
     lease_s: float = setting(
         Duration(1.0, 3600.0),
         limits.NOTICE_LEASE_S,
         "How long an attempt may go without a result before it counts as unknown and is tried again.",
+    )
+    on_unknown: str = setting(
+        Choice(("retry", "hold")),
+        "retry",
+        "What follows when a mail may have arrived: `retry` (it may come twice), or `hold` until an operator "
+        "says. For webhooks the organizer chooses, for each endpoint.",
+    )
+    mails_per_s: int = setting(
+        Integer(0, 1_000_000), 0, "Mails a second that are sent at the most, by all processes; 0: no limit."
     )
 
 
@@ -201,6 +217,11 @@ class Webhooks:
         (),
         "Networks that webhooks may go to although they are not public, also without TLS. Everybody who may "
         "save an endpoint reaches them through Veltrix.",
+    )
+    per_endpoint_per_s: int = setting(
+        Integer(0, 1_000_000),
+        0,
+        "Webhooks a second that an endpoint gets at the most, where it has no limit of its own; 0: no limit.",
     )
 
 

@@ -128,7 +128,10 @@ TARGET_COLUMNS: Final = "name, state, since_ms, why, failures, opened, blocked_u
 
 
 def complete(connection: sqlite3.Connection) -> None:
-    """Make what an older program's file lacks."""
+    """Make what an older program's file lacks; where it lacks nothing, write nothing."""
+    query = "SELECT count(*) FROM sqlite_master WHERE name = 'notices_failed'"
+    if connection.execute(query).fetchone()[0]:
+        return
     for statement in _LATER_TABLES:
         connection.execute(statement)
 
