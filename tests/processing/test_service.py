@@ -298,6 +298,44 @@ async def test_a_relay_that_dies_takes_its_owner_along():
     assert bench.signals.of("owned").count((0, True)) == 2
 
 
+async def test_who_alone_cannot_publish_lets_others_try():
+    """An owner that decides but cannot publish for long gives the partition up: somebody else may be able."""
+    bench = Bench()
+    honest = bench.feed.publish
+
+    async def away(partition: int, facts: Sequence[NumberedFact], next_offset: int) -> None:
+        bench.clock.ms += 5_000
+        raise Unavailable("no broker")
+
+    bench.feed.publish = away  # type: ignore[method-assign] # errors instead of the method
+    service = bench.service()
+    await service.start()
+    await bench.decided(await asked(bench))
+    await bench.signals.until(lambda: bench.signals.of("owned").count((0, False)) >= 2)
+    bench.feed.publish = honest  # type: ignore[method-assign] # the method again
+    await bench.signals.until(lambda: len(bench.feed.out) == 5)
+    await stopped(service)
+
+
+async def test_who_cannot_take_over_for_long_lets_others_try():
+    """Also where each try takes longer than the longest pause between two: a ledger that never answers."""
+    bench = Bench()
+    service = bench.service()
+
+    async def silent(*_: Any) -> None:
+        bench.clock.ms += 5_000
+        raise Unavailable("the ledger does not answer")
+
+    honest = bench.ledger.take_over
+    bench.ledger.take_over = silent  # type: ignore[assignment, method-assign] # errors instead of the method
+    await service.start()
+    last = await asked(bench)
+    await bench.signals.until(lambda: bench.signals.of("owned").count((0, False)) >= 2)
+    bench.ledger.take_over = honest  # type: ignore[method-assign] # the method again
+    await bench.decided(last)
+    await stopped(service)
+
+
 async def test_a_lost_grant_is_not_clung_to():
     """Whoever has lost the grant does not wait for a feed that is away before letting go."""
     bench = Bench()

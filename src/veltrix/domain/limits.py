@@ -27,6 +27,8 @@ STREAM_CLIENTS_MAX: Final = 20_000
 STREAM_QUEUE_MAX: Final = 16
 STREAM_HEARTBEAT_S: Final = 15.0
 STREAM_COALESCE_S: Final = 0.2
+STREAM_FACTS_KEPT: Final = 512
+STREAM_RESUME_FACTS_MAX: Final = 20_000
 RATE_PER_ADDRESS_PER_S: Final = 10_000
 RATE_BURST_PER_ADDRESS: Final = 50_000
 RATE_ADDRESSES_MAX: Final = 100_000
@@ -62,6 +64,7 @@ BACKOFF_MIN_S: Final = 0.05
 BACKOFF_MAX_S: Final = 2.0
 BACKOFF_OWNED_S: Final = 0.4
 KEEP_GRANT_S: Final = 10.0
+RELAY_KEEP_GRANT_S: Final = 30.0
 DRAIN_MAX_S: Final = 30.0
 
 # -- what is seen --------------------------------------------------------------------------------

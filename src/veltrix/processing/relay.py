@@ -28,6 +28,10 @@ from veltrix.ports.vault import Vault
 _log = get_logger("processing")
 
 
+class Stuck(PortError):
+    """Facts are committed and cannot be published from here."""
+
+
 class RelayMetrics(Protocol):
     """What a relay tells about itself."""
 
@@ -104,15 +108,19 @@ class Relay:
         self._wake.set()
 
     async def run(self) -> None:
-        """Publish until stopped or fenced. Errors of the feed and the vault are tried again."""
+        """Publish until stopped or fenced. Errors of the feed and the vault are tried again, for a while.
+
+        Raises `Stuck` when for so long nothing went out: perhaps it is this process alone that cannot.
+        """
         delay_s = limits.BACKOFF_MIN_S
+        failing_s: float | None = None
         while True:
             try:
                 await self._publish_all()
                 await self._mark(force=self._stopping)
                 if self._stopping and self._published_seq >= self._committed_seq:
                     return
-                delay_s = limits.BACKOFF_MIN_S
+                delay_s, failing_s = limits.BACKOFF_MIN_S, None
                 await self._wait()
             except Fenced:
                 raise
@@ -120,6 +128,10 @@ class Relay:
                 self.metrics.publish_failed(self.partition)
                 _log.warning("relay_failed", partition=self.partition, error=str(error))
                 self._buffer.clear()
+                now_s = self.clock.monotonic_s()
+                failing_s = now_s if failing_s is None else failing_s
+                if now_s - failing_s > limits.RELAY_KEEP_GRANT_S and not self._stopping:
+                    raise Stuck(f"nothing went out for {now_s - failing_s:.0f} s: {error}") from error
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, limits.BACKOFF_MAX_S)
 

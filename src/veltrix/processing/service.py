@@ -202,7 +202,9 @@ class ProcessingService:
                 await self._decide(partition, grant, granted_s)
             except Unavailable as error:
                 now_s = self.clock.monotonic_s()
-                if interrupted_s is None or now_s - started_s > limits.BACKOFF_MAX_S:
+                # Time alone proves nothing: a try may take long because nobody answers.
+                ran = self._has_taken(partition) and now_s - started_s > limits.BACKOFF_MAX_S
+                if interrupted_s is None or ran:
                     interrupted_s, delay_s = now_s, limits.BACKOFF_MIN_S
                 if now_s - interrupted_s > limits.KEEP_GRANT_S:
                     raise
@@ -213,6 +215,11 @@ class ProcessingService:
                 return
             await self._unless_stopping(asyncio.sleep(delay_s))
             delay_s = min(delay_s * 2, limits.BACKOFF_OWNED_S)
+
+    def _has_taken(self, partition: int) -> bool:
+        """Whether the processor at hand got as far as to own the partition in the ledger."""
+        processor = self._processors.get(partition)
+        return processor is not None and processor.state is not None
 
     async def _unless_stopping(self, waiting: Coroutine[Any, Any, T]) -> T | None:
         """What the coroutine returns; None when the service is told to stop before."""
