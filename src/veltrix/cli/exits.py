@@ -13,6 +13,8 @@ class ExitCode(IntEnum):
     USAGE = 2
     UNAVAILABLE = 3
     CRASHED = 4
+    UNUSABLE = 65
+    TRY_LATER = 75
     INTERRUPTED = 130
 
 
@@ -22,6 +24,8 @@ MEANINGS = {
     ExitCode.USAGE: "wrong arguments or configuration",
     ExitCode.UNAVAILABLE: "cannot start or go on: port in use, data in use, disk full …",
     ExitCode.CRASHED: "unexpected error; a report was written",
+    ExitCode.UNUSABLE: "bounce: the report cannot be used (as sysexits.h has it)",
+    ExitCode.TRY_LATER: "bounce: not now; the mail server should try again",
     ExitCode.INTERRUPTED: "interrupted before it was done",
 }
 

@@ -328,6 +328,29 @@ class Mailbox(_Plain):
         return text
 
 
+# RFC 5321, 4.5.3.1.1: 64 for the local part, less `+` and the token (domain/credentials.py).
+_BOUNCE_LOCAL_MAX_CHARS = 64 - 1 - 44
+
+
+@dataclass(frozen=True)
+class BounceAddress(Mailbox):
+    """A bare address whose local part leaves room for what is added to it."""
+
+    description: str = 'address, such as "bounces@example.org"'
+
+    def parse(self, value: Any, base: Path) -> str:
+        """Refuses display names, and local parts that would become too long."""
+        text = super().parse(value, base)
+        if parseaddr(text)[1] != text:
+            raise Wrong("has a display name", 'write the address alone: "bounces@example.org"')
+        if len(text.rpartition("@")[0]) > _BOUNCE_LOCAL_MAX_CHARS:
+            raise Wrong(
+                "is too long before the @ for what is added to it",
+                f"use at most {_BOUNCE_LOCAL_MAX_CHARS} characters there",
+            )
+        return text
+
+
 @dataclass(frozen=True)
 class Networks:
     """Networks by address and prefix length."""

@@ -29,6 +29,7 @@ class NotificationSettings:
     lease_s: float = limits.NOTICE_LEASE_S
     in_flight: int = limits.NOTICE_IN_FLIGHT_MAX
     hold_unknown: bool = False
+    bounces: str | None = None
     mail_rate_per_s: float = 0.0
     webhook_rate_per_s: float = 0.0
 
@@ -43,4 +44,9 @@ class NotificationSettings:
             answers = address(parseaddr(self.reply_to)[1])
             if answers is None:
                 raise ValueError(f"{self.reply_to!r} is no address for answers")
-        return Sender(name or checked.rpartition("@")[2], checked, self.base_url.rstrip("/"), answers)
+        returns = None if self.bounces is None else address(self.bounces)
+        if self.bounces is not None and returns is None:
+            raise ValueError(f"{self.bounces!r} is no address for mail that comes back")
+        return Sender(
+            name or checked.rpartition("@")[2], checked, self.base_url.rstrip("/"), answers, returns
+        )

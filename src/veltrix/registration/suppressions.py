@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 import msgspec
@@ -11,6 +12,7 @@ from msgspec import Meta
 from veltrix.domain import limits
 from veltrix.domain.notices import CATEGORIES
 from veltrix.ports.outreach import EVERY_CATEGORY, Order, OrderKind, Reason, Suppression
+from veltrix.ports.system import Clock
 from veltrix.registration.bodies import Email, check_line
 from veltrix.registration.calls import Answer, Call, json_answer
 from veltrix.registration.core import Core
@@ -21,7 +23,6 @@ from veltrix.registration.telling import Telling
 from veltrix.sealing import AddressHashes, canonical_email
 
 KNOWN: Final = (EVERY_CATEGORY, *CATEGORIES)
-_HASH_CHARS: Final = 32
 
 
 class SuppressBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -67,13 +68,70 @@ class BouncePage(msgspec.Struct):
 _decoder = msgspec.json.Decoder(SuppressBody)
 
 
+@dataclass(frozen=True, slots=True)
+class SuppressionBook:
+    """Suppressions as the API and the command line keep them. Raises `Problem` for what cannot be."""
+
+    telling: Telling
+    hashes: AddressHashes
+    clock: Clock
+
+    async def page(
+        self, organizer: str, email: str | None, after: tuple[str, str] | None, limit: int
+    ) -> list[Suppression]:
+        """An organizer's suppressions behind `after`, or those of one address."""
+        only = None if email is None else self.hash(organizer, email)
+        if only is not None and after is None:
+            after = (only, "")
+        found = await self.telling.outreach.suppressions(organizer, after, limit)
+        return [each for each in found if only is None or each.address == only]
+
+    async def add(self, organizer: str, body: SuppressBody) -> tuple[Suppression, bool]:
+        """Suppress an address; one that is, stays as it is. Returns what holds, and whether it is new."""
+        faults = list(known("/category", body.category))
+        if body.detail:
+            faults += check_line("/detail", body.detail)
+        canonical = canonical_email(body.email)
+        if canonical is None:
+            faults.insert(0, FaultAt("/email", "no_email"))
+        if canonical is None or faults:
+            raise invalid_body(*faults)
+        address, now_ms = self.hashes.of(organizer, canonical), self.clock.now_ms()
+        made = Suppression(organizer, address, body.category, Reason.MANUAL, now_ms, body.detail)
+        new = await self.telling.outreach.suppress([made])
+        kept = await of_address(self.telling, organizer, address)
+        return next((each for each in kept if each.category == body.category), made), bool(new)
+
+    async def remove(self, organizer: str, named: str, category: str, by: str) -> None:
+        """Write to an address (or what stands for it) again. What mail servers said is forgotten with it."""
+        if category not in KNOWN:
+            raise invalid_query("category", "wrong_value", expected=", ".join(KNOWN))
+        address = self.hash(organizer, named) if "@" in named else named
+        removed = await self.telling.outreach.unsuppress(organizer, address, category)
+        asked = (organizer, address)
+        if category == EVERY_CATEGORY and asked in await self.telling.deliveries.bounced([asked]):
+            now_ms = self.clock.now_ms()
+            order = Order(OrderKind.UNBOUNCE, organizer, now_ms, addresses=(address,), by=by)
+            await self.telling.outreach.give(order)
+            removed = True
+        if not removed:
+            raise Problem("unknown_suppression")
+
+    def hash(self, organizer: str, email: str) -> str:
+        """What stands for an address."""
+        canonical = canonical_email(email)
+        if canonical is None:
+            raise invalid_query("email", "no_email")
+        return self.hashes.of(organizer, canonical)
+
+
 class Suppressions:
     """Handlers of suppressions."""
 
     def __init__(self, core: Core, telling: Telling, hashes: AddressHashes) -> None:
         self._core = core
         self._telling = telling
-        self._hashes = hashes
+        self._book = SuppressionBook(telling, hashes, core.ports.clock)
 
     async def listed(self, call: Call) -> Answer:
         """A page of an organizer's suppressions, or those of one address."""
@@ -81,16 +139,9 @@ class Suppressions:
         organizer, limit = call.organizer_key.organizer, page_size(query)
         of = f"{organizer}?{query.get('email', '')}"
         place = read_cursor(query, "suppressions", of, str)
-        after = None
-        if place is not None:
-            address, _, category = place.partition(" ")
-            after = (address, category)
-        elif "email" in query:
-            after = (self._hash(organizer, query["email"]), "")
-        found = await self._telling.outreach.suppressions(organizer, after, limit + 1)
-        if "email" in query:
-            only = self._hash(organizer, query["email"])
-            found = [each for each in found if each.address == only]
+        address, _, category = (place or "").partition(" ")
+        after = None if place is None else (address, category)
+        found = await self._book.page(organizer, query.get("email"), after, limit + 1)
         page = found[:limit]
         following = None
         if len(found) > limit:
@@ -98,54 +149,15 @@ class Suppressions:
         return json_answer(SuppressionPage([suppression_out(each) for each in page], following))
 
     async def add(self, call: Call) -> Answer:
-        """Suppress an address; one that is, stays as it is."""
+        """Suppress an address."""
         body = await call.json(_decoder, self._core.settings.body_max_bytes)
-        organizer = call.organizer_key.organizer
-        faults = [
-            *known("/category", body.category),
-            *(check_line("/detail", body.detail) if body.detail else ()),
-        ]
-        canonical = canonical_email(body.email)
-        if canonical is None:
-            faults.insert(0, FaultAt("/email", "no_email"))
-        if canonical is None or faults:
-            raise invalid_body(*faults)
-        suppression = Suppression(
-            organizer,
-            self._hashes.of(organizer, canonical),
-            body.category,
-            Reason.MANUAL,
-            self._core.ports.clock.now_ms(),
-            body.detail,
-        )
-        new = await self._telling.outreach.suppress([suppression])
-        kept = await of_address(self._telling, organizer, suppression.address)
-        shown = next((each for each in kept if each.category == body.category), suppression)
-        return json_answer(suppression_out(shown), 201 if new else 200)
+        kept, new = await self._book.add(call.organizer_key.organizer, body)
+        return json_answer(suppression_out(kept), 201 if new else 200)
 
     async def remove(self, call: Call) -> Answer:
-        """Write to an address again. What a mail server said against it is forgotten with it."""
-        query = call.query("category")
-        key, named = call.organizer_key, call.params["address"]
-        category = query.get("category", EVERY_CATEGORY)
-        if category not in KNOWN:
-            raise invalid_query("category", "wrong_value", expected=", ".join(KNOWN))
-        address = self._hash(key.organizer, named) if "@" in named else named
-        removed = await self._telling.outreach.unsuppress(key.organizer, address, category)
-        if category == EVERY_CATEGORY and len(address) == _HASH_CHARS:
-            asked = (key.organizer, address)
-            if asked in await self._telling.deliveries.bounced([asked]):
-                order = Order(
-                    OrderKind.UNBOUNCE,
-                    key.organizer,
-                    self._core.ports.clock.now_ms(),
-                    addresses=(address,),
-                    by=key.id,
-                )
-                await self._telling.outreach.give(order)
-                removed = True
-        if not removed:
-            raise Problem("unknown_suppression")
+        """Write to an address again."""
+        category, key = call.query("category").get("category", EVERY_CATEGORY), call.organizer_key
+        await self._book.remove(key.organizer, call.params["address"], category, key.id)
         return Answer(204)
 
     async def bounced(self, call: Call) -> Answer:
@@ -158,12 +170,6 @@ class Suppressions:
         following = write_cursor("bounces", organizer, page[-1].address) if len(found) > limit else None
         items = [BounceOut(each.address, each.detail, time_of(each.created_ms)) for each in page]
         return json_answer(BouncePage(items, following))
-
-    def _hash(self, organizer: str, email: str) -> str:
-        canonical = canonical_email(email)
-        if canonical is None:
-            raise invalid_query("email", "no_email")
-        return self._hashes.of(organizer, canonical)
 
 
 def known(pointer: str, category: str) -> Iterable[FaultAt]:
