@@ -338,6 +338,8 @@ class Planner:
         try:
             async with asyncio.timeout(limits.FACTS_POLL_S):
                 await self._wake.wait()
+            if not self._stopping:
+                await asyncio.sleep(limits.PLAN_LINGER_S)  # who comes meanwhile shares the transaction
         except TimeoutError:
             pass
         self._wake.clear()
