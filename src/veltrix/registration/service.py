@@ -35,6 +35,8 @@ from veltrix.registration.imports import Imports
 from veltrix.registration.intake import Intake
 from veltrix.registration.lists import Lists
 from veltrix.registration.live import Live
+from veltrix.registration.live_changes import Changes
+from veltrix.registration.live_routes import change_operations
 from veltrix.registration.mail_routes import operations_about_mail
 from veltrix.registration.meters import Meters, NoMeters
 from veltrix.registration.notices import NoticeDesk
@@ -99,10 +101,12 @@ class RegistrationService:
         single = Registrations(core)
         pages = Pages(core, intake, decisions, single)
         self._live = Live(core, decisions)
+        self._changes = Changes(core, self._live.hub, single, telling.deliveries if telling else None)
         operations = [
             *event_operations(Events(core), self._live),
             *intake_operations(intake, decisions, self._live),
             *single_operations(single, Corrections(core, single)),
+            *change_operations(self._changes),
             *organizer_operations(Lists(core), Imports(core, intake), Door(core)),
             *probe_operations(self._probes),
             *page_operations(pages),
@@ -203,6 +207,7 @@ class RegistrationService:
         for fact in batch.facts:
             if fact.seq >= expected:
                 self.core.apply(fact)
+                self._changes.publish(fact)
 
     def _learn(self, head: Head) -> None:
         """What the ledger itself says of a partition. Facts that were published a while ago and never came
@@ -221,3 +226,4 @@ class RegistrationService:
         self.core.directory.forget(partition)
         self.core.waitlines.forget(partition)
         self._live.forget(partition)
+        self._changes.forget(partition)
