@@ -222,6 +222,31 @@ async def test_one_ticks_at_a_time():
     await asyncio.gather(tasks[1], return_exceptions=True)
 
 
+async def test_who_alone_cannot_tick_lets_others_try(monkeypatch: pytest.MonkeyPatch):
+    """A ticker that reaches the coordinator but no ledger gives its grant up: holds must go on expiring."""
+    bench = Bench()
+
+    async def away(*_: object, **__: object) -> list[Due]:
+        bench.clock.ms += 5_000
+        raise Unavailable("no primary")
+
+    honest = bench.ledger.due
+    monkeypatch.setattr(bench.ledger, "due", away)
+    cut_off, other = bench.ticker(), bench.ticker()
+    cut_off.interval_s = other.interval_s = 0.0
+    tasks = [asyncio.create_task(cut_off.run())]
+    await asyncio.sleep(0)
+    first = bench.cluster.owners["ticker"]
+    tasks.append(asyncio.create_task(other.run()))
+    await first.lost.wait()
+    monkeypatch.setattr(bench.ledger, "due", honest)
+    await bench.signals.until(lambda: (0,) in bench.signals.of("ticked"))
+    assert bench.cluster.owners["ticker"].term > first.term
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def test_keys_of_what_came_to_nothing_are_destroyed_in_time():
     """A refusal's key goes after so many days; an accepted registration's, and a fresh refusal's, stay."""
     bench = Bench()

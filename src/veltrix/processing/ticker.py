@@ -69,11 +69,18 @@ class Ticker:
                 await asyncio.sleep(limits.BACKOFF_MAX_S)
 
     async def _tick_while(self, grant: Grant) -> None:
+        """Tick until the grant is lost, or for so long nothing worked that others had better try."""
+        failing_s: float | None = None
         while not grant.lost.is_set():
             try:
                 await self.tick()
+                failing_s = None
             except PortError as error:
                 _log.warning("tick_failed", error=str(error))
+                now_s = self.clock.monotonic_s()
+                failing_s = now_s if failing_s is None else failing_s
+                if now_s - failing_s > limits.KEEP_GRANT_S:
+                    return
             except Exception:  # a defect; holds must go on expiring where they can
                 _log.exception("ticking_failed")
             await asyncio.sleep(limits.BACKOFF_MIN_S if buggify("ticker.early") else self.interval_s)
