@@ -21,22 +21,27 @@ from veltrix.domain.facts import NumberedFact
 from veltrix.domain.identifiers import command_id
 from veltrix.domain.registration import Box, Registration
 from veltrix.domain.state import PartitionState
+from veltrix.notification.choices import Choices
 from veltrix.notification.dispatcher import Dispatcher
 from veltrix.notification.fanout import FanOuts
 from veltrix.notification.gather import Gatherer
+from veltrix.notification.hooks import WebhookWay
 from veltrix.notification.letters import Sender
 from veltrix.notification.mailing import MailWay
 from veltrix.notification.memory import Events, Recent
 from veltrix.notification.meters import NoMeters
+from veltrix.notification.outgoing import Way
 from veltrix.notification.planner import NoticeMaker, Planner
+from veltrix.notification.reach import Reach
 from veltrix.notification.renderer import Renderer
 from veltrix.notification.settings import NotificationSettings
+from veltrix.notification.standing import Standing
 from veltrix.notification.texts import Texts
 from veltrix.ports.channel import Channel, Mail
 from veltrix.ports.feed import Published
 from veltrix.ports.ledger import Term
 from veltrix.ports.log import LogIdentity, LogRecord
-from veltrix.ports.notices import Notice, Notices, NoticeStatus
+from veltrix.ports.notices import WEBHOOK, Notice, Notices, NoticeStatus
 from veltrix.processing.batch import Entry, decide_batch
 from veltrix.sealing import Attendee, KeyedHashes, Person, seal
 from veltrix.wire import encode_command
@@ -167,14 +172,25 @@ class Stage:
         gatherer = Gatherer(self.ledger, self.vault, events, recent)
         way = MailWay(gatherer, Renderer(SENDER, SIGNER, TEXTS), self.mailbox)
         maker = NoticeMaker(self.notices, recent, (self.mailbox.name,))
+        ways: dict[str, Way] = {self.mailbox.name: way}
+        choices, standing = None, None
+        reach: Reach | None = changes.get("reach")
+        if reach is not None:
+            way.outreach, way.deliveries = reach.outreach, reach.deliveries
+            way.hold = changes.get("hold", False)
+            choices = Choices(reach.outreach, reach.secret_key)
+            ways[WEBHOOK] = WebhookWay(choices, gatherer, reach.poster, self.clock, "https://veltrix.test")
+            standing = Standing(reach.deliveries, reach.fulfilment, self.clock, mail_hold=way.hold)
         dispatcher = Dispatcher(
             self.notices,
-            {self.mailbox.name: way},
+            ways,
             self.clock,
             changes.get("entropy") or Dice(),
             changes.get("metrics") or NoMeters(),
             changes.get("courtesy") or no_courtesy,
             60.0,
+            standing=standing,
+            choices=choices,
         )
         metrics = changes.get("metrics") or NoMeters()
         fan_outs = FanOuts(self.ledger, self.notices, maker, metrics, dispatcher.wake, no_courtesy)
@@ -191,6 +207,7 @@ class Stage:
             fan_outs.wake,
             no_courtesy,
             self.clock,
+            choices=choices,
         )
         return Parts(planner, fan_outs, dispatcher)
 
