@@ -72,8 +72,10 @@ class Story:
         self._add(Fact(kind, "evt_1", "acme", registration=registration))
 
     def _add(self, fact: Fact) -> None:
-        seq = len(self.facts) + 1
-        self.facts.append(NumberedFact(0, seq, seq, f"cmd_{seq}", 1_000 * seq, "", fact))
+        seq = offset = len(self.facts) + 1
+        if fact.kind is KIND.REGISTRATION_PROMOTED:  # by the decision that freed the seats
+            offset = self.facts[-1].offset
+        self.facts.append(NumberedFact(0, seq, offset, f"cmd_{offset}", 1_000 * offset, "", fact))
 
 
 def test_a_good_evening_is_good():
@@ -168,7 +170,7 @@ def test_a_seat_that_nobody_is_offered():
     story.comes("ann", STATUS.CONFIRMED, seats=2)
     story.comes("ben", STATUS.WAITLISTED)
     story.becomes("ann", KIND.REGISTRATION_CANCELLED, STATUS.CANCELLED)
-    assert "reg_ben waits for {'main': 1}" in story.complaints()
+    assert "after the decision at 0/4 reg_ben waits for {'main': 1}" in story.complaints()
     patient = Story(1)
     patient.comes("ann", STATUS.WAITLISTED, seats=2)
     assert patient.complaints() == ""
@@ -181,3 +183,17 @@ def test_a_seat_number_of_two():
     story.seats = 0
     story.comes("ben", STATUS.CONFIRMED)
     assert "seat 1 of evt_1 is reg_ann's and reg_ben's" in story.complaints()
+
+
+def test_promotions_that_nobody_goes_on_with():
+    """Where a decision could not promote all whom it might, a command that goes on must follow."""
+    story = Story(2)
+    story.comes("ann", STATUS.CONFIRMED, seats=2)
+    story.comes("ben", STATUS.WAITLISTED)
+    story.comes("cat", STATUS.WAITLISTED)
+    story.becomes("ann", KIND.REGISTRATION_CANCELLED, STATUS.CANCELLED)
+    story.becomes("ben", KIND.REGISTRATION_PROMOTED, STATUS.CONFIRMED)
+    story.becomes("cat", KIND.REGISTRATION_CHANGED, STATUS.WAITLISTED)
+    said = "after the decision at 0/5 nobody goes on, and reg_cat"
+    assert said in "\n".join(check_seats(story.facts, {}))
+    assert said not in "\n".join(check_seats(story.facts, {"evt_1": 6}))

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from veltrix.domain.commands import KIND_OF, AdoptRules
+from veltrix.domain.commands import KIND_OF, AdoptRules, ContinuePromotions
 from veltrix.domain.facts import NumberedFact
 from veltrix.domain.outcomes import Decision, Outcome
 
 _ADOPT: Final = KIND_OF[AdoptRules]
+_CONTINUE: Final = KIND_OF[ContinuePromotions]
 _REPEATED: Final = (Outcome.DUPLICATE, Outcome.KEY_REUSED)
 
 
@@ -108,6 +109,11 @@ def facts_follow_decisions(book: Book) -> Iterator[str]:
         seq += decision.facts
     if seq != len(book.facts) + 1:
         yield f"partition {book.partition}: {len(book.facts)} facts, decisions led to {seq - 1}"
+
+
+def continued(book: Book) -> dict[str, int]:
+    """The last offset at which promotions of each event were gone on with."""
+    return {decision.event: decision.offset for decision in book.decisions if decision.kind == _CONTINUE}
 
 
 def none_quarantined(book: Book) -> Iterator[str]:

@@ -7,8 +7,9 @@ the event's rules. The decider's own code is not used, so that both can disagree
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Final
 
 from veltrix.domain.event import Event, EventStatus, WaitlistMode
@@ -28,6 +29,9 @@ _ENDS: Final = {
     FactKind.REGISTRATION_RELEASED: (frozenset({_HELD}), RegistrationStatus.CANCELLED),
     FactKind.REGISTRATION_EXPIRED: (frozenset({_HELD}), RegistrationStatus.EXPIRED),
 }
+
+
+_FREES: Final = frozenset({*_ENDS, FactKind.REGISTRATION_SEAT_CANCELLED, FactKind.EVENT_CHANGED})
 
 
 @dataclass(slots=True)
@@ -80,9 +84,12 @@ class Minutes:
             yield f"{where} ({fact.kind}) of {registration.id}: {wrong}"
         yield from _put(room, before, registration, where)
 
-    def left_waiting(self) -> Iterator[str]:
-        """When nothing is left to decide, nobody waits for seats that are free and nobody's before them."""
-        for room in self.rooms.values():
+    def left_waiting(self, event: str = "") -> Iterator[str]:
+        """When nothing is left to decide, nobody waits for seats that are free and nobody's before them.
+
+        Nor behind a decision that freed seats, unless it was one of several.
+        """
+        for room in self.rooms.values() if not event else [self.rooms[event]]:
             waitlist = room.event.spec.waitlist
             closed_but_goes_on = (
                 room.event.status is EventStatus.CLOSED
@@ -112,11 +119,27 @@ class Minutes:
             room.ceiling[pool] = max(seats, room.taken[pool])
 
 
-def check_seats(facts: Iterable[NumberedFact]) -> Iterator[str]:
-    """Everything about seats that the facts of one partition tell."""
+def check_seats(facts: Iterable[NumberedFact], continued: Mapping[str, int] | None = None) -> Iterator[str]:
+    """Everything about seats that the facts of one partition tell.
+
+    `continued`: the last offset at which an event's promotions were gone on with. Where a decision promoted
+    somebody and left another one waiting for what is free, such a command must follow.
+    """
     minutes = Minutes()
-    for numbered in facts:
-        yield from minutes.read(numbered)
+    for offset, decision in groupby(facts, key=lambda fact: fact.offset):
+        kinds: set[FactKind] = set()
+        event = ""
+        for numbered in decision:
+            kinds.add(numbered.fact.kind)
+            event = numbered.fact.event
+            yield from minutes.read(numbered)
+        promoted = FactKind.REGISTRATION_PROMOTED in kinds
+        if event and (promoted or kinds & _FREES):
+            for left in minutes.left_waiting(event):
+                if not promoted:
+                    yield f"after the decision at {numbered.partition}/{offset} {left}"
+                elif continued is not None and continued.get(event, -1) <= offset:
+                    yield f"after the decision at {numbered.partition}/{offset} nobody goes on, and {left}"
     yield from minutes.left_waiting()
 
 

@@ -14,7 +14,7 @@ from veltrix.domain.outcomes import Decision
 from veltrix.domain.registration import Registration
 from veltrix.ports.queries import EventView
 from veltrix.promises import answers
-from veltrix.promises.books import Book, check_book
+from veltrix.promises.books import Book, check_book, continued
 from veltrix.promises.history import History, PoolRow, Row, Seat, Terms
 from veltrix.promises.seats import check_seats
 from veltrix.promises.told import Standing, all_over, delivered, one_notice_each
@@ -72,7 +72,7 @@ async def everything(
     complaints = [*witness.complaints, *cluster.loop.defects, *cluster.defects]
     for book in books.values():
         complaints += check_book(book)
-        complaints += check_seats(book.facts)
+        complaints += check_seats(book.facts, continued(book))
     complaints += await _answers(seen)
     complaints += acknowledged(seen)
     complaints += reads_stand(exchanges)

@@ -83,6 +83,7 @@ MUTANTS = (
                 "    if context.now_ms < found.hold_deadline_ms - 60_000:\n",
             ),
         ),
+        seeds=60,
     ),
     Mutant(
         "oversold by one, refused by the ledger",

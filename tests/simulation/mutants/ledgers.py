@@ -162,5 +162,6 @@ MUTANTS = (
                 "        return await self._read(lambda ledger: ledger.load(partition, needs))\n",
             ),
         ),
+        seeds=40,
     ),
 )

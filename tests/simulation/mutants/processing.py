@@ -69,6 +69,8 @@ MUTANTS = (
 """,
             ),
         ),
+        equivalent="where the first one was done, the offset has moved and its decisions stand: the second is "
+        "refused by the compare-and-swap or by a constraint, and the owner begins anew",
     ),
     Mutant(
         "a commit with unknown outcome taken for done",

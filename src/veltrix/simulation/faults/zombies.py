@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
-from typing import Final
+from typing import Any, Final
 
+from veltrix.ports.ledger import Changes
 from veltrix.simulation.coordinator import LEASE_TTL_S
 from veltrix.simulation.faults.scene import Fault, Scene
 
@@ -14,24 +15,34 @@ LOOK_S: Final = 0.001
 
 
 class LateWrites(Fault):
-    """What a process writes to the ledger is kept on its way until its lease is over and somebody else has
-    taken a partition; then all of it arrives."""
+    """The next commit of a process is kept on its way, with whatever it asks after that, until its lease is
+    over and somebody else has taken a partition; then all of it arrives."""
 
     name = "late_writes"
 
     async def happen(self, scene: Scene, random: Random) -> None:
         """Go wrong."""
         cluster, host = scene.cluster, scene.host(random, "processing")
-        network, loop, owned = cluster.network, cluster.loop, _owners(scene)
-        scene.say(self.name, host.name)
-        network.clog(host.name, "ledger")
-        others = ["coordinator"]
-        network.cut(host.name, others=others)
-        ends_s = loop.time() + 2.5 * LEASE_TTL_S
+        if host.service is None:
+            return
+        ledger: Any = host.service.ledger
+        network, loop = cluster.network, cluster.loop
+        real, others = ledger.commit, ["coordinator"]
+
+        async def keep(changes: Changes) -> None:
+            ledger.commit = real
+            scene.say(self.name, host.name)
+            network.clog(host.name, "ledger")
+            network.cut(host.name, others=others)
+            await real(changes)
+
+        ledger.commit = keep
+        owned, ends_s = _owners(scene), loop.time() + 3 * LEASE_TTL_S
         try:
             while _owners(scene) == owned and loop.time() < ends_s:  # noqa: ASYNC110 - the ledger tells nobody
                 await asyncio.sleep(LOOK_S)
         finally:
+            ledger.commit = real
             network.unclog(host.name, "ledger")
             for other in others:
                 network.cuts.discard((host.name, other))
