@@ -31,10 +31,12 @@ class Organizers:
         drawn = random.random()
         if drawn < 0.35:
             await self._resize(random, event)
-        elif drawn < 0.6:
+        elif drawn < 0.55:
             await self._reword(random, event)
-        elif drawn < 0.8:
+        elif drawn < 0.75:
             await self._close_a_while(random, event)
+        elif drawn < 0.77:
+            await self._post(random, "cancel", f"/v1/events/{event}/cancel", None)
         elif emails:
             await self._erase(random, event, random.choice(emails))
 
@@ -47,8 +49,11 @@ class Organizers:
         await self._change(random, "capacity", event, {"pools": pools})
 
     async def _reword(self, random: Random, event: str) -> None:
-        """Another title, which all who registered are told where it matters to them."""
-        await self._change(random, "words", event, {"title": f"Event {random.randrange(1000)}"})
+        """Another title; or another hour, which everybody who registered is told."""
+        change: dict[str, Any] = {"title": f"Event {random.randrange(1000)}"}
+        if random.random() < 0.5:
+            change = {"starts_at": f"2031-10-04T1{random.randrange(10)}:00"}
+        await self._change(random, "words", event, change)
 
     async def _close_a_while(self, random: Random, event: str) -> None:
         if await self._post(random, "close", f"/v1/events/{event}/close", None) is not None:

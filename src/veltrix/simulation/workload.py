@@ -18,7 +18,7 @@ PATIENCE_S: Final = 4.0
 RATE_PER_S: Final = 20.0
 ORGANIZER_SHARE: Final = 0.02
 HERD_SHARE: Final = 0.005
-HERD_MAX: Final = 40
+HERDS: Final = (10, 20, 40, 150)
 FREE: Final = {"amount_minor": 0, "currency": "EUR"}
 
 
@@ -138,7 +138,7 @@ class Workload:
     async def _herd(self) -> None:
         """Registration opened, or somebody famous spoke of it: many come in the same moment."""
         event = self._some_event()
-        await asyncio.gather(*(self._register(event) for _ in range(self.random.randint(10, HERD_MAX))))
+        await asyncio.gather(*(self._register(event) for _ in range(self.random.choice(HERDS))))
 
     def _some_event(self) -> str:
         """Any of them, but mostly the hot one."""

@@ -21,6 +21,7 @@ class FickleMailbox:
         self.refused = 0.0
         self.throttled = 0.0
         self.unknown = 0.0
+        self.slow_s = 0.0
         self.arrived: Counter[str] = Counter()
         self.needless: list[str] = []
         """Messages that came although their notice was recorded as over."""
@@ -33,7 +34,7 @@ class FickleMailbox:
     async def send(self, mail: Mail) -> Attempt:
         """Take it, or not; a message that was taken may go without an answer."""
         random = self._random.random
-        await asyncio.sleep(0.02 * random())
+        await asyncio.sleep((self.slow_s or 0.02) * random())
         if self.not_sent and random() < self.not_sent:
             return Attempt(Sent.NOT_SENT, "452 try again")
         if self.throttled and random() < self.throttled:
@@ -44,6 +45,8 @@ class FickleMailbox:
         if mail.notice in self._cluster.over:
             self.needless.append(mail.notice)
         await self._cluster.mailbox.send(mail)
+        if self.slow_s:
+            await asyncio.sleep(self.slow_s * random())
         if self.unknown and random() < self.unknown:
             return Attempt(Sent.UNKNOWN, "connection lost after DATA")
         return Attempt(Sent.ACCEPTED)

@@ -251,6 +251,16 @@ class RelaySilent(_Mood):
         await self.mood(scene, random, scene.mailbox, unknown=0.3)
 
 
+class RelaySlow(_Mood):
+    """The mail relay takes messages and answers so late that nobody listens any more."""
+
+    name = "relay_slow"
+
+    async def happen(self, scene: Scene, random: Random) -> None:
+        """Go wrong."""
+        await self.mood(scene, random, scene.mailbox, slow_s=random.choice([1.0, 100.0]))
+
+
 class RelayThrottles(_Mood):
     """The mail relay says when to come again."""
 
@@ -284,5 +294,6 @@ SERVER_FAULTS: Final = (
     RelayLater,
     RelayRefuses,
     RelaySilent,
+    RelaySlow,
     RelayThrottles,
 )
