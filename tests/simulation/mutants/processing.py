@@ -69,7 +69,7 @@ MUTANTS = (
 """,
             ),
         ),
-        equivalent="where the first one was done, the offset has moved and its decisions stand: the second is "
+        equivalent="where the first one was done, the offset has moved and its decisions stand: another is "
         "refused by the compare-and-swap or by a constraint, and the owner begins anew",
     ),
     Mutant(

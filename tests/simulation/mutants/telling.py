@@ -15,10 +15,10 @@ MUTANTS = (
         (
             Patch(
                 _DISPATCHER,
-                "                attempt = await channel.send(mail)\n",
+                "                attempt = await outgoing.send()\n",
                 "                await self.notices.finish(\n"
                 '                    [ended(claimed, NoticeStatus.ACCEPTED, "", self.clock.now_ms())])\n'
-                "                attempt = await channel.send(mail)\n",
+                "                attempt = await outgoing.send()\n",
             ),
         ),
     ),
