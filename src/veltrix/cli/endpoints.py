@@ -124,7 +124,7 @@ def change(
     on_unknown: Unknown = None,
     enabled: Annotated[
         bool | None,
-        typer.Option("--on/--off", help="Whether anything is posted; what waits goes on waiting."),
+        typer.Option("--on/--off", help="Whether facts are posted; what happens meanwhile is not."),
     ] = None,
     description: Annotated[str | None, typer.Option(metavar="TEXT", help="A note for people.")] = None,
     file: ConfigFile = None,

@@ -55,7 +55,8 @@ class EndpointIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class EndpointChange(msgspec.Struct, forbid_unknown_fields=True):
-    """What changes of an endpoint; what is not named stays. `enabled: false` lets its notices wait."""
+    """What changes of an endpoint; what is not named stays. With `enabled: false` nothing is posted, now or
+    later: facts of that time are caught up by cursor."""
 
     url: Address | UnsetType = UNSET
     kinds: Kinds | UnsetType = UNSET
