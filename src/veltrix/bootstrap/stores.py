@@ -6,12 +6,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from veltrix.adapters.generations import renumbered
-from veltrix.adapters.sqlite import SqliteAccess, SqliteLedger, SqliteLog
+from veltrix.adapters.master_key import derive, read_master_key
+from veltrix.adapters.sqlite import SqliteAccess, SqliteLedger, SqliteLog, SqliteNotices
 from veltrix.audit import AuditReport
 from veltrix.audit import audit as run_audit
 from veltrix.bootstrap.extra import require_extra
 from veltrix.config import Config
+from veltrix.domain.credentials import Signer
 from veltrix.ports.access import Access
+from veltrix.ports.deliveries import Deliveries
+from veltrix.ports.log import Log
+from veltrix.ports.queries import Queries
 
 
 async def audit(config: Config, progress: Callable[[int, int], None]) -> AuditReport:
@@ -28,6 +33,30 @@ async def audit(config: Config, progress: Callable[[int, int], None]) -> AuditRe
         ledger = await SqliteLedger.open(directory / "ledger.db", read_only=True)
         stack.push_async_callback(ledger.close)
         return await run_audit(renumbered(log), ledger, progress)
+
+
+@asynccontextmanager
+async def opened_paths(config: Config) -> AsyncIterator[tuple[Log, Queries, Deliveries, Signer]]:
+    """What the path of a registration is read from, and who reads links and tokens."""
+    async with AsyncExitStack() as stack:
+        if config.clustered:
+            require_extra()
+            from veltrix.adapters.postgres import PostgresNotices
+            from veltrix.bootstrap.engines import AUDIT_ROLE, opened_for_audit, opened_postgres, shared_signer
+
+            log, ledger = await opened_for_audit(config, stack)
+            postgres = await opened_postgres(config, "veltrix-trace", AUDIT_ROLE, stack)
+            yield log, ledger, PostgresNotices(postgres), shared_signer(config)
+            return
+        directory = config.data.directory
+        own = await SqliteLog.open(directory / "log.db", read_only=True)
+        stack.push_async_callback(own.close)
+        read = await SqliteLedger.open(directory / "ledger.db", read_only=True)
+        stack.push_async_callback(read.close)
+        notices = await SqliteNotices.open(directory / "notices.db")
+        stack.push_async_callback(notices.close)
+        signer = Signer(derive(read_master_key(config.secrets.master_key_file), "links"))
+        yield renumbered(own), read, notices, signer
 
 
 @asynccontextmanager
