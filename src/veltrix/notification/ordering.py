@@ -9,6 +9,7 @@ from typing import Final
 
 from veltrix.domain import limits
 from veltrix.domain.identifiers import notice_id
+from veltrix.notification.trials import TRIAL, trial_notice
 from veltrix.observability.logging import get_logger
 from veltrix.ports.errors import Fenced, PortError
 from veltrix.ports.fulfilment import ORDERED, Fulfilment
@@ -23,12 +24,14 @@ PING: Final = "ping"
 
 @dataclass(slots=True)
 class Ordering:
-    """Looks for orders every `limits.ORDER_POLL_S`. `wake` tells of notices that are due now."""
+    """Looks for orders every `limits.ORDER_POLL_S`. `wake` tells of notices that are due now.
+    `channels` carry mail."""
 
     outreach: Outreach
     fulfilment: Fulfilment
     clock: Clock
     wake: Callable[[], None]
+    channels: tuple[str, ...] = ()
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
 
@@ -69,6 +72,11 @@ class Ordering:
         return True
 
     def _notices(self, order: Order) -> Sequence[Notice]:
+        if order.kind is OrderKind.TEST_MAIL:
+            return [
+                trial_notice(order, notice_id(ORDERED, order.seq, TRIAL, channel), channel)
+                for channel in self.channels
+            ]
         if order.kind is not OrderKind.PING:
             return ()
         return [

@@ -108,7 +108,13 @@ class NotificationService:
         self._ordering = (
             None
             if reach is None
-            else Ordering(reach.outreach, reach.fulfilment, clock, self._dispatcher.wake)
+            else Ordering(
+                reach.outreach,
+                reach.fulfilment,
+                clock,
+                self._dispatcher.wake,
+                tuple(channel.name for channel in channels),
+            )
         )
         self._planning: list[asyncio.Task[None]] = []
         self._dispatching: asyncio.Task[None] | None = None
@@ -178,6 +184,7 @@ def mail_ways(
             settings.hold_unknown,
             None if reach is None else reach.outreach,
             None if reach is None else reach.deliveries,
+            secret_key=b"" if reach is None else reach.secret_key,
         )
     return ways
 
