@@ -107,7 +107,8 @@ async def test_a_filter_that_is_none_is_named(house, query):
 
 async def test_pages_follow_each_other(house):
     """By its cursor, each page goes on where the one before it ended; another filter refuses the cursor."""
-    found, cursor = [], ""
+    found: list[str] = []
+    cursor: str | None = ""
     while cursor is not None:
         query = {"limit": "2"} | ({"cursor": cursor} if cursor else {})
         page = (await house.organizer.get("/v1/notices", params=query)).json()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,8 @@ a_receiver = partial(receiver_in_real_time, made_up_time=True)
 @pytest.fixture(params=["sqlite", "postgres"])
 async def stores(request, tmp_path):
     """Notification's own store and what organizers chose, on both engines."""
+    notices: Any
+    outreach: Any
     if request.param == "sqlite":
         notices = await SqliteNotices.open(tmp_path / "notices.db")
         outreach = await SqliteOutreach.open(tmp_path / "outreach.db")
@@ -117,7 +120,7 @@ async def test_a_no_is_tried_again_and_nothing_doubles(stores, mood):
 async def test_lost_contact_is_counted_and_tried_again(stores, mood):
     """A receiver that breaks off after the body: as many may double as attempts are recorded unknown."""
     moody = Moody(mood, takes=True)
-    async with a_receiver(moody) as receiver, delivering(*stores, timeout_s=2.0) as show:
+    async with a_receiver(moody) as receiver, delivering(stores[0], stores[1], 2.0) as show:
         await show.endpoint(receiver.url)
         await three_people(show)
         await checked(show, receiver, moody, 5)
