@@ -6,7 +6,7 @@ SHELL := /bin/sh
 .NOTPARALLEL:
 .PHONY: help setup engines demo run test check bench bench-cluster rehearse provisioning format lock clean \
 	lint lint-format lint-code lint-types lint-rooms \
-	test-house test-unit test-conformance test-api test-cluster test-e2e
+	test-house test-unit test-conformance test-api test-cluster test-watching test-e2e
 
 BIN := .venv/bin
 RUNTIME := .venv/.installed-runtime
@@ -77,6 +77,9 @@ test-api: $(DEV) ## the HTTP API against its own description
 
 test-cluster: engines ## a cluster of real engines on this machine
 	$(call suite,tests/cluster)
+
+test-watching: engines ## every panel asked on a cluster of three of each (PROFILE=small: on one of each)
+	$(BIN)/pytest tests/cluster/test_watching.py --cluster-profile $(or $(PROFILE),ha)
 
 test-e2e: $(DEV) ## real processes, real kills
 	$(call suite,tests/e2e)

@@ -39,8 +39,9 @@ def suite_of(path: Path) -> str:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Lets the golden files be written anew."""
+    """Lets the golden files be written anew, and a test of a cluster have a larger one."""
     parser.addoption("--regenerate", action="store_true", help="write golden files anew, then read the diff")
+    parser.addoption("--cluster-profile", default="small", help="what tests/cluster/test_watching.py starts")
 
 
 @pytest.fixture
