@@ -152,6 +152,7 @@ class Dispatcher:
     async def _shares(self, mails: int, webhooks: int) -> Shares | None:
         if self.standing is None:
             return None
+        await self.standing.flush()  # what was just seen counts for what is claimed now
         await self.standing.refresh()
         if self.choices is not None:
             await self.choices.refresh()

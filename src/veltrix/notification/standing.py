@@ -112,7 +112,7 @@ class Standing:
         """An attempt ended: what it says of its target, beside what it means for the notice."""
         name, now_ms = notice.target, self.clock.now_ms()
         webhook = notice.channel == WEBHOOK
-        if webhook:
+        if webhook and attempt.code is not None:
             self._measure(name, seconds)
         if attempt.gone:
             self._change(name, lambda target: disabled(target, now_ms, attempt.detail))
