@@ -147,11 +147,13 @@ class Witness:
     def _telling(self, host: str, to: Any, receive: Any, *args: Any, **options: Any) -> None:
         for arg in args:
             if isinstance(arg, Published):
+                self._look()
                 self.seen["published"] += 1
                 self._pass(arg)
                 for fact in arg.facts[-1:]:
                     self.say(self._steps.published(arg.partition, fact.seq))
             elif isinstance(arg, list) and arg and isinstance(arg[0], Reply):
+                self._look()
                 self.seen["replied"] += 1
                 last = arg[-1].decision
                 self.say(self._steps.replied(last.partition, last.offset))
