@@ -135,7 +135,9 @@ class Dispatcher:
         finally:
             for each in claimed:
                 if self._in_hand.get(each.notice.id, self) is None:  # neither sent nor ended: an error above
-                    self._put_back(each, "it could not be prepared")
+                    # Perhaps by this process alone, which waits longer than that before it claims again.
+                    wait_ms = round(limits.BACKOFF_MAX_S * 1000)
+                    self._put_back(each, "it could not be prepared", wait_ms)
         return bool(claimed)
 
     def _room(self) -> tuple[int, int]:
