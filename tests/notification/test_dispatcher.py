@@ -513,6 +513,29 @@ async def test_while_the_ledger_is_away_nothing_is_lost(stage, monkeypatch):
     assert (await stage.only(ada))[1] is NoticeStatus.ACCEPTED
 
 
+async def test_who_alone_cannot_prepare_keeps_nobody_waiting(stage, monkeypatch):
+    """A process that claims but cannot read the ledger, however often, leaves notices to the next one soon."""
+    event = await stage.event()
+    ada = await stage.register(event)
+    await stage.publish()
+    await stage.parts().plan()
+    cut_off = stage.parts()
+
+    async def away(partition, after_seq, limit):
+        raise Unavailable("the ledger is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.ledger, "facts", away)
+        for _ in range(20):
+            with pytest.raises(Unavailable):
+                await cut_off.dispatcher.step()
+            await cut_off.dispatcher.flush()
+            stage.clock.ms += round(limits.BACKOFF_MAX_S * 1000)
+    other = stage.parts()
+    await other.dispatch()
+    assert (await stage.only(ada))[1] is NoticeStatus.ACCEPTED
+
+
 async def test_counts_are_told_now_and_then(stage):
     """The store is counted at most every few seconds, with the age of the oldest that is due."""
     meters = Meters()
