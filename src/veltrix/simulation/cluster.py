@@ -265,7 +265,7 @@ class Cluster:
         life = host.life
         if life is not None and host.service is not None:
             raw = b"" if body is None else json.dumps(body).encode()
-            self.network.tell(
+            self.network.send(
                 client, life, self._take, client, host, _scope(method, path, raw, headers), raw, answer
             )
         try:
@@ -314,7 +314,7 @@ class Cluster:
         await app(scope, receive, send)
         said = b"".join(parts)
         value = (status, json.loads(said) if said else None)
-        self.network.tell(host.name, self.loop.outside, _settle, answer, value)
+        self.network.send(host.name, self.loop.outside, _settle, answer, value)
 
 
 def _scope(method: str, path: str, raw: bytes, headers: dict[str, str]) -> dict[str, Any]:

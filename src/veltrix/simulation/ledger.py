@@ -67,6 +67,8 @@ class EngineLedger(MemoryLedger):
         self.version = 0
         self.applied = 0
         self.stale_reads = 0
+        self.taken = asyncio.Event()
+        """Set at each take-over; whoever waits for one clears it."""
         self._journal: list[Write] = []
         if replicated:
             self._replica_clock = _WrittenAt()
@@ -75,6 +77,7 @@ class EngineLedger(MemoryLedger):
     async def take_over(self, partition: int, term: Term, owner: str, log: LogIdentity) -> Head:
         """Take a partition under a term."""
         head = await super().take_over(partition, term, owner, log)
+        self.taken.set()
         self._wrote("take_over", partition, term, owner, log)
         return head
 
@@ -199,6 +202,10 @@ class SimLedger:
     async def decision(self, command: str) -> Any:
         """The decision of a command."""
         return await self._read(lambda ledger: ledger.decision(command))
+
+    async def history(self, event: str, person: str, after: int, limit: int) -> Any:
+        """The decisions that name a person."""
+        return await self._read(lambda ledger: ledger.history(event, person, after, limit))
 
     async def barrier(self) -> None:
         """A write at the primary: what follows is read where it was written."""

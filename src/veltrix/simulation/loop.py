@@ -36,6 +36,8 @@ class Stalled(Exception):
 
 
 LIFE: ContextVar[Life] = ContextVar("LIFE")
+_Post = tuple[Callable[..., object], tuple[Any, ...]]
+"""A callback that nobody cancels, with its arguments: a message. It runs in the context of its life."""
 
 
 class Life:
@@ -48,7 +50,7 @@ class Life:
         self.paused = False
         self.step_s = 0.0
         """Virtual time that one callback takes; above zero the host is slow."""
-        self.ready: deque[_Handle] = deque()
+        self.ready: deque[_Handle | _Post] = deque()
         self.resting = False
         self.awake = False
         self.tasks_kept = 0
@@ -59,29 +61,34 @@ class Life:
         return f"{self.host}#{self.number}"
 
 
-class _Handle(asyncio.TimerHandle):
-    """A callback, whose it is, and when. asyncio's own constructor would look for a debug mode each time."""
+class _Handle:
+    """A callback, whose it is, and when. asyncio's own would look for a debug mode each time."""
 
-    __slots__ = ("life",)
+    __slots__ = ("__weakref__", "args", "callback", "context", "dropped", "life", "when_s")
 
     def __init__(
         self,
         when_s: float,
         callback: Callable[..., object],
         args: tuple[Any, ...],
-        loop: SimulatedLoop,
         context: Context,
+        life: Life,
     ) -> None:
-        self._callback, self._args, self._loop, self._context = callback, args, loop, context
-        self._when, self._cancelled, self._scheduled = when_s, False, False
-        self._repr = self._source_traceback = None
-        self.life = context.get(LIFE, loop.outside)
+        self.when_s = when_s
+        self.callback = callback
+        self.args = args
+        self.context = context
+        self.life = life
+        self.dropped = False
 
     def cancel(self) -> None:
         """It is dropped when its turn comes."""
-        self._cancelled = True
-        self._callback = _nothing
-        self._args = ()
+        self.dropped = True
+        self.callback, self.args = _nothing, ()
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self.dropped
 
 
 def _nothing(*_: object) -> None:
@@ -102,9 +109,9 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         self.surroundings: list[Callable[[], AbstractContextManager[None]]] = []
         """Entered while it runs: what stands in for the real world, and keeps it out."""
         self._random = random
-        self._now_s = 0.0
+        self.now_s = 0.0
         self._numbers = count()
-        self._timers: list[tuple[float, int, _Handle]] = []
+        self._timers: list[tuple[float, int, Life, _Handle | _Post]] = []
         self._awake: list[Life] = []
         self._lives: dict[str, int] = {}
         self._tasks: dict[Life, list[asyncio.Task[Any]]] = {}
@@ -128,16 +135,15 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
     def later(
         self, life: Life, delay_s: float, callback: Callable[..., object], *args: Any
     ) -> asyncio.TimerHandle:
-        """Call something on behalf of a life, whoever asks: a message that is on its way arrives."""
-        return self.at(life, self._now_s + delay_s, callback, *args)
+        """Call something on behalf of a life, whoever asks, unless it is cancelled before."""
+        when_s = self.now_s + delay_s
+        timer = _Handle(when_s, callback, args, life.context, life)
+        heapq.heappush(self._timers, (when_s, next(self._numbers), life, timer))
+        return timer  # type: ignore[return-value]  # to whoever cancels, it is one
 
-    def at(
-        self, life: Life, when_s: float, callback: Callable[..., object], *args: Any
-    ) -> asyncio.TimerHandle:
-        """The same, at a time."""
-        timer = _Handle(when_s, callback, args, self, life.context)
-        heapq.heappush(self._timers, (when_s, next(self._numbers), timer))
-        return timer
+    def post(self, life: Life, when_s: float, callback: Callable[..., object], *args: Any) -> None:
+        """The same at a time, for what nobody cancels: a message that is on its way arrives."""
+        heapq.heappush(self._timers, (when_s, next(self._numbers), life, (callback, args)))
 
     def crash(self, life: Life) -> None:
         """End a life between two of its callbacks: from now on it never was."""
@@ -163,14 +169,14 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         """Run until `main`, which belongs to `outside`, is done; `Stalled` when `most_s` pass before."""
         with self._running():
             task = self.spawn(self.outside, main)
-            self._until(task, self._now_s + most_s)
+            self._until(task, self.now_s + most_s)
             return task.result()
 
     def run_until_complete(self, future: Any) -> Any:
         """What asyncio's runners ask for: a test's fixtures and body run one after the other on one loop."""
         with self._running():
             task = asyncio.ensure_future(future, loop=self)
-            self._until(task, self._now_s + 86_400.0)
+            self._until(task, self.now_s + 86_400.0)
             return task.result()
 
     async def shutdown_asyncgens(self) -> None:
@@ -203,51 +209,62 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         random, lives, still = self._random.random, self._awake, 0
         while not done.done():
             if not lives:
-                before_s = self._now_s
+                before_s = self.now_s
                 self._advance(most_s)
-                still = still if self._now_s == before_s else 0
+                still = still if self.now_s == before_s else 0
                 continue
             still += 1
             if still > STILL_MAX:
-                raise Stalled(f"{STILL_MAX} steps at {self._now_s:.6f} s: something goes in a circle")
+                raise Stalled(f"{STILL_MAX} steps at {self.now_s:.6f} s: something goes in a circle")
             life = lives[int(random() * len(lives))] if len(lives) > 1 else lives[0]
-            handle = life.ready.popleft()
+            item = life.ready.popleft()
             if not life.ready:
-                self._sleep(life)
-            if handle._cancelled:
-                continue
-            self.steps += 1
-            if life.step_s:
-                life.resting = True
-                self._sleep(life)
-                self._at(self._now_s + life.step_s, self._rested, (life,))
-            handle._run()
+                life.awake = False
+                lives.remove(life)
+            if type(item) is tuple:
+                callback, args = item
+                self._call(life, life.context, callback, args)
+            elif not item.dropped:  # type: ignore[union-attr]  # what is no tuple is a handle
+                self._call(life, item.context, item.callback, item.args)  # type: ignore[union-attr]  # as above
+
+    def _call(
+        self, life: Life, context: Context, callback: Callable[..., object], args: tuple[Any, ...]
+    ) -> None:
+        """One step."""
+        self.steps += 1
+        if life.step_s:
+            life.resting = True
+            self._sleep(life)
+            self.post(self.outside, self.now_s + life.step_s, self._rested, life)
+        try:
+            context.run(callback, *args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self.call_exception_handler({"message": f"in {callback!r}", "exception": error})
 
     def _advance(self, most_s: float) -> None:
         """Let time pass to the next timer; every timer of that instant wakes its life."""
         timers = self._timers
-        while timers and (timers[0][2]._cancelled or timers[0][2].life.ended):
-            heapq.heappop(timers)
+        pop = heapq.heappop
+        while timers and (timers[0][2].ended or getattr(timers[0][3], "dropped", False)):
+            pop(timers)
         if not timers:
-            raise Stalled(f"at {self._now_s:.6f} s nobody has anything left to do")
-        now_s = self._now_s = max(self._now_s, timers[0][0])
+            raise Stalled(f"at {self.now_s:.6f} s nobody has anything left to do")
+        now_s = self.now_s = max(self.now_s, timers[0][0])
         if now_s > most_s:
             raise Stalled(f"not done at {most_s:.0f} simulated seconds")
         while timers and timers[0][0] <= now_s:
-            timer = heapq.heappop(timers)[2]
-            if not timer._cancelled and not timer.life.ended:
-                self._enqueue(timer.life, timer)
+            _, _, life, item = pop(timers)
+            if life.ended or (type(item) is not tuple and item.dropped):  # type: ignore[union-attr]  # a handle
+                continue
+            self._enqueue(life, item)
 
     def _rested(self, life: Life) -> None:
         life.resting = False
         self._wake(life)
 
-    def _at(self, when_s: float, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
-        """A timer of the loop's own, which no host's fate touches."""
-        timer = _Handle(when_s, callback, args, self, self.outside.context)
-        heapq.heappush(self._timers, (when_s, next(self._numbers), timer))
-
-    def _enqueue(self, life: Life, handle: _Handle) -> None:
+    def _enqueue(self, life: Life, handle: _Handle | _Post) -> None:
         if life.ended or self._over:
             self._graves.append(handle)
             return
@@ -294,29 +311,33 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
 
     def time(self) -> float:
         """Virtual seconds since the simulation began."""
-        return self._now_s
+        return self.now_s
 
     def call_soon(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """Run it as soon as its host's turn comes."""
-        handle = _Handle(self._now_s, callback, args, self, copy_context() if context is None else context)
-        self._enqueue(handle.life, handle)
-        return handle
+        context = copy_context() if context is None else context
+        life = context.get(LIFE, self.outside)
+        handle = _Handle(self.now_s, callback, args, context, life)
+        self._enqueue(life, handle)
+        return handle  # type: ignore[return-value]  # to whoever cancels, it is one
 
     def call_later(
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Run it after so many virtual seconds."""
-        return self.call_at(self._now_s + delay, callback, *args, context=context)
+        return self.call_at(self.now_s + delay, callback, *args, context=context)
 
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Run it at a virtual time."""
-        timer = _Handle(when, callback, args, self, copy_context() if context is None else context)
-        heapq.heappush(self._timers, (when, next(self._numbers), timer))
-        return timer
+        context = copy_context() if context is None else context
+        life = context.get(LIFE, self.outside)
+        timer = _Handle(when, callback, args, context, life)
+        heapq.heappush(self._timers, (when, next(self._numbers), life, timer))
+        return timer  # type: ignore[return-value]  # to whoever cancels, it is one
 
     def create_future(self) -> asyncio.Future[Any]:
         """A future of this loop."""

@@ -64,16 +64,34 @@ class Server:
             self.on_up()
 
 
-@dataclass(slots=True)
 class _Call:
-    caller: Life
-    server: Server
-    answer: asyncio.Future[Any]
-    gives_up_s: float
-    writes: bool
-    reign: int = 0
-    replied: bool = False
-    timer: asyncio.TimerHandle | None = None
+    """A request on its way, and the way back: called with a result or an error, it answers."""
+
+    __slots__ = ("answer", "caller", "gives_up_s", "network", "reign", "replied", "server", "timer", "writes")
+
+    def __init__(
+        self,
+        network: Network,
+        caller: Life,
+        server: Server,
+        answer: asyncio.Future[Any],
+        gives_up_s: float,
+        writes: bool,
+    ) -> None:
+        self.network = network
+        self.caller = caller
+        self.server = server
+        self.answer = answer
+        self.gives_up_s = gives_up_s
+        self.writes = writes
+        self.reign = 0
+        self.replied = False
+        self.timer: asyncio.TimerHandle | None = None
+
+    def __call__(self, result: Any, error: PortError | None) -> None:
+        if self.reign == self.server.reign:
+            self.replied = True
+            self.network._answer(self, result, error)
 
 
 class Network:
@@ -112,7 +130,7 @@ class Network:
         kept = self.clogs.pop((source, target), [])
         self.chance.shuffle(kept)
         for life, callback, args in kept:
-            self.loop.later(life, self._latency_s(), callback, *args)
+            self.loop.post(life, self.loop.now_s + self._latency_s(), callback, *args)
 
     def heal(self) -> None:
         """Let everything through."""
@@ -153,7 +171,7 @@ class Network:
         loop = self.loop
         me = LIFE.get(loop.outside)
         answer: asyncio.Future[Any] = loop.create_future()
-        call = _Call(me, server, answer, loop.time() + patience_s, writes)
+        call = _Call(self, me, server, answer, loop.now_s + patience_s, writes)
         late_s += server.delay_s
         if not self._send(me.host, server.life, self.weather.lost, late_s, self._arrive, call, handle, args):
             self.lost += 1
@@ -161,6 +179,10 @@ class Network:
         elif late_s or (self.clogs and (me.host, server.name) in self.clogs):
             self._wait(call)
         return answer
+
+    def send(self, host: str, to: Life, receive: Callable[..., None], *args: Any) -> None:
+        """Send something that comes once, or not at all."""
+        self._send(host, to, self.weather.lost, 0.0, receive, *args)
 
     def tell(
         self, host: str, to: Life, receive: Callable[..., None], *args: Any, late_s: float = 0.0
@@ -178,13 +200,7 @@ class Network:
             self._answer(call, None, Unavailable(f"{server.name} is down"))
             return
         call.reign = server.reign
-
-        def reply(result: Any, error: PortError | None) -> None:
-            if call.reign == server.reign:
-                call.replied = True
-                self._answer(call, result, error)
-
-        handle(*args, reply)
+        handle(*args, call)
         if not call.replied:
             self._wait(call)
 
@@ -202,7 +218,7 @@ class Network:
     def _wait(self, call: _Call) -> None:
         """The answer may not come in time: let the caller give up when its patience ends."""
         if call.timer is None:
-            left_s = max(0.0, call.gives_up_s - self.loop.time())
+            left_s = max(0.0, call.gives_up_s - self.loop.now_s)
             call.timer = self.loop.later(call.caller, left_s, _give_up, call)
 
     def _send(
@@ -216,11 +232,11 @@ class Network:
         if self.clogs and (source, to.host) in self.clogs:
             self.clogs[source, to.host].append((to, receive, args))
         else:
-            arrives_s = self.loop.time() + late_s + self._latency_s()
+            arrives_s = self.loop.now_s + late_s + self._latency_s()
             if self._ordered:  # as on one connection; else as on many
                 arrives_s = max(self._last_s.get((source, to), 0.0), arrives_s)
                 self._last_s[source, to] = arrives_s
-            self.loop.at(to, arrives_s, receive, *args)
+            self.loop.post(to, arrives_s, receive, *args)
         return True
 
     def _latency_s(self) -> float:

@@ -17,7 +17,7 @@ from veltrix.simulation.organizers import Organizers
 PATIENCE_S: Final = 4.0
 RATE_PER_S: Final = 20.0
 ORGANIZER_SHARE: Final = 0.02
-HERD_SHARE: Final = 0.005
+HERD_SHARE: Final = 0.002
 HERDS: Final = (10, 20, 40, 150)
 FREE: Final = {"amount_minor": 0, "currency": "EUR"}
 

@@ -108,7 +108,7 @@ class Reorder(_Weather):
 
 
 class Duplicate(_Weather):
-    """Hints and requests of clients come twice."""
+    """Hints come twice: facts, replies, word of who owns what."""
 
     name = "duplicate"
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from random import Random
 from typing import Any, Final
 
 from veltrix.ports.ledger import Changes
 from veltrix.simulation.coordinator import LEASE_TTL_S
 from veltrix.simulation.faults.scene import Fault, Scene
-
-LOOK_S: Final = 0.001
-"""So soon after the take-over what was kept goes on: before the new owner has written anything."""
 
 
 class LateWrites(Fault):
@@ -39,8 +37,12 @@ class LateWrites(Fault):
         ledger.commit = keep
         owned, ends_s = _owners(scene), loop.time() + 3 * LEASE_TTL_S
         try:
-            while _owners(scene) == owned and loop.time() < ends_s:  # noqa: ASYNC110 - the ledger tells nobody
-                await asyncio.sleep(LOOK_S)
+            # At the take-over itself, before the new owner has written anything.
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(ends_s):
+                    while _owners(scene) == owned:
+                        cluster.engines.ledger.taken.clear()
+                        await cluster.engines.ledger.taken.wait()
         finally:
             ledger.commit = real
             network.unclog(host.name, "ledger")
