@@ -7,7 +7,7 @@ import pytest
 from tests.conformance.adapters import Subject, WholeLedger
 from tests.conformance.batches import desk, rows
 from tests.domain.room import category, event_spec, sealed, with_capacity
-from veltrix.domain.commands import Cancel, ChangeEvent, CreateEvent, OpenEvent, Transfer
+from veltrix.domain.commands import Cancel, ChangeEvent, CreateEvent, ErasePerson, OpenEvent, Transfer
 from veltrix.domain.event import AccessCode, EventStatus, PoolSpec, Waitlist
 from veltrix.domain.facts import FactKind
 from veltrix.domain.outcomes import Outcome, Refusal
@@ -141,6 +141,32 @@ async def test_the_place_in_the_waitlist_counts_who_came_before(ledger: Subject[
     assert [await ledger.it.waiting_ahead(each) for each in everyone[1:]] == [0, 1, 2, 3]
     await at.decide(at.ask(Cancel(everyone[2].id), event))
     assert [await ledger.it.waiting_ahead(each) for each in everyone[3:]] == [1, 2]
+
+
+async def test_the_history_of_a_person_has_every_decision_that_names_them(ledger: Subject[WholeLedger]):
+    """Accepted, refused and repeated ones, in order and by pages, each with its own fact; nobody else's, and
+    none of another event."""
+    at = await desk(ledger.it)
+    event, other = await at.create(), await at.create(event_spec(slug="other"))
+    first = at.register(event, "anna")
+    refused = at.register(event, "anna", "nowhere")
+    handed = at.ask(OpenEvent(), event)
+    made = await at.decide(first, refused, at.register(event, "bob"), at.register(other, "anna"), first)
+    handed.body = Transfer(made.registrations[1].id, "anna", sealed(handed.id))
+    erased = at.ask(ErasePerson("anna"), event)
+    more = await at.decide(handed, erased)
+    everything = [*made.decisions, *more.decisions]
+    mine = [each for each in everything if each.person == "anna" and each.event == event]
+    assert [each.kind for each in mine] == ["register", "register", "register", "transfer", "erase_person"]
+    found = await ledger.it.history(event, "anna", -1, 10)
+    assert [decision for decision, _ in found] == mine
+    facts = {each.seq: each for each in [*made.facts, *more.facts]}
+    assert [fact for _, fact in found] == [
+        None if each.own_seq is None else facts[each.own_seq] for each in mine
+    ]
+    assert await ledger.it.history(event, "anna", -1, 2) == found[:2]
+    assert await ledger.it.history(event, "anna", found[1][0].offset, 2) == found[2:4]
+    assert await ledger.it.history(event, "nobody", -1, 10) == []
 
 
 async def test_a_decision_is_found_by_its_command(ledger: Subject[WholeLedger]):

@@ -75,6 +75,13 @@ class Queries(Protocol):
         """The (first) decision of a command, with the fact that answers it."""
         ...
 
+    async def history(
+        self, event: str, person: str, after: int, limit: int
+    ) -> list[tuple[Decision, NumberedFact | None]]:
+        """Every decision past the offset `after` that names this person in this event, whatever its outcome,
+        by offset, with the fact that answers it."""
+        ...
+
     async def head(self, partition: int) -> Head | None:
         """Where a partition stands."""
         ...

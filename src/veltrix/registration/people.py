@@ -40,6 +40,13 @@ async def open_boxes(vault: Vault, registrations: Sequence[Registration]) -> lis
     ]
 
 
+async def open_each(vault: Vault, event: str, boxes: Sequence[Box | None]) -> list[Person | None]:
+    """What these boxes of an event hold, in their order; None without one, or without its key."""
+    wanted = [box.key_id for box in boxes if box is not None]
+    keys = await vault.keys(wanted) if wanted else {}
+    return [None if box is None else _open(box, event, keys) for box in boxes]
+
+
 def _boxes(registration: Registration) -> list[Box]:
     return [registration.box, *(seat.box for seat in registration.seats if seat.box is not None)]
 

@@ -24,7 +24,7 @@ PUBLIC: Final = "Registrations"
 ORGANIZER: Final = "Organizing"
 PROBES: Final = "Probes"
 
-_STRONG: Final = Param(
+STRONG: Final = Param(
     "consistency",
     "`strong`: not older than anything acknowledged before.",
     {"type": "string", "enum": ["strong"]},
@@ -73,7 +73,7 @@ def event_operations(events: Events, seats: live.Live) -> list[Operation]:
         Operation(
             "GET", "/v1/events/{event}", "getEvent", events.read, "Read an event", EVENTS,
             "A draft is shown to its organizer only, and so are access codes.",
-            key_optional=True, etag=True, query=(_STRONG,),
+            key_optional=True, etag=True, query=(STRONG,),
             answers={200: Shape(EventOut, meaning="The event"), 304: None}, problems=_OWN_EVENT,
         ),
         Operation(
@@ -100,7 +100,7 @@ def event_operations(events: Events, seats: live.Live) -> list[Operation]:
         ),
         Operation(
             "GET", "/v1/events/{event}/seats", "getSeats", events.seats, "Read what is left", EVENTS,
-            key_optional=True, query=(_STRONG,),
+            key_optional=True, query=(STRONG,),
             answers={200: Shape(Seats, meaning="What is left, as of a command")}, problems=_OWN_EVENT,
         ),
         Operation(
@@ -132,7 +132,7 @@ def intake_operations(intake: Intake, decisions: Decisions, line: live.Live) -> 
         Operation(
             "GET", "/v1/decisions/{token}", "getDecision", decisions.read, "Read a decision", PUBLIC,
             "Answered as the request itself would have been, with 200 for whatever was accepted.",
-            waits=True, query=(_STRONG,),
+            waits=True, query=(STRONG,),
             answers={200: Shape((Registered, Changed, EventOut, door.CheckedIn, door.Erased),
                                 meaning="What was decided"), 202: _WAITED},
             problems=("unknown_decision", "key_reused", *Refusal),
@@ -166,7 +166,7 @@ def single_operations(
         Operation(
             "GET", "/v1/registrations/{ref}", "getRegistration", single.read, "Read a registration", PUBLIC,
             "By its link, or by its id with an organizer's key. Reading changes nothing.",
-            key_optional=True, etag=True, query=(_STRONG,),
+            key_optional=True, etag=True, query=(STRONG,),
             answers={200: Shape(RegistrationView, meaning="The registration")},
             problems=(*_FOUND, "unauthorized", "forbidden"),
         ),
@@ -209,14 +209,14 @@ def organizer_operations(
         Operation(
             "GET", "/v1/events/{event}/registrations", "listRegistrations", listing.listed,
             "List or search registrations", ORGANIZER,
-            scope=Scope.READ, query=(_STATUS, _EMAIL, CURSOR, LIMIT, _STRONG),
+            scope=Scope.READ, query=(_STATUS, _EMAIL, CURSOR, LIMIT, STRONG),
             answers={200: Shape(lists.RegistrationPage, meaning="A page, by arrival")},
             problems=(*_OWN_EVENT, "bad_cursor"),
         ),
         Operation(
             "GET", "/v1/events/{event}/export", "exportRegistrations", listing.export,
             "Export all registrations, or all seats", ORGANIZER, "A stream, by arrival.",
-            scope=Scope.READ, query=(by, form, _STATUS, _STRONG),
+            scope=Scope.READ, query=(by, form, _STATUS, STRONG),
             answers={200: Shape(None, "application/x-ndjson", "All of them, or `text/csv`")},
             problems=_OWN_EVENT,
         ),

@@ -42,6 +42,8 @@ from veltrix.registration.meters import Meters, NoMeters
 from veltrix.registration.notices import NoticeDesk
 from veltrix.registration.openapi import Description
 from veltrix.registration.pages import Pages
+from veltrix.registration.person_export import PersonDesk
+from veltrix.registration.person_routes import person_operations
 from veltrix.registration.registrations import Registrations
 from veltrix.registration.results import Results
 from veltrix.registration.routes import (
@@ -58,6 +60,7 @@ from veltrix.registration.telling_routes import notice_operations, webhook_opera
 from veltrix.registration.template_routes import template_operations
 from veltrix.registration.templates import TemplateDesk
 from veltrix.registration.webhooks import Webhooks
+from veltrix.sealing import AddressHashes
 
 _log = get_logger("registration")
 
@@ -115,6 +118,8 @@ class RegistrationService:
             operations += webhook_operations(Webhooks(core, telling))
             operations += notice_operations(NoticeDesk(core, telling), Facts(core))
             operations += operations_about_mail(core, telling, signer, pages, single)
+            hashes = AddressHashes.under(signer.secret)
+            operations += person_operations(PersonDesk(core, telling, hashes, single))
             if telling.proofs is not None:
                 operations += template_operations(TemplateDesk(core, telling, telling.proofs))
         description = Description(operations, self.settings.version, self.settings.base_url)

@@ -86,6 +86,22 @@ class MemoryQueries:
             return decision, None
         return decision, self._tables.partitions[decision.partition].facts[decision.own_seq - 1]
 
+    async def history(
+        self, event: str, person: str, after: int, limit: int
+    ) -> list[tuple[Decision, NumberedFact | None]]:
+        """The decisions that name a person, with the facts that answer them."""
+        self._check_open()
+        found = self._tables.decided_persons.get((event, person), [])
+        page = sorted((each for each in found if each.offset > after), key=lambda each: each.offset)[:limit]
+        partitions = self._tables.partitions
+        return [
+            (
+                each,
+                None if each.own_seq is None else partitions[each.partition].facts[each.own_seq - 1],
+            )
+            for each in page
+        ]
+
     async def head(self, partition: int) -> Head | None:
         """Where a partition stands."""
         self._check_open()

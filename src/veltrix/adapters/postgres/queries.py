@@ -66,6 +66,11 @@ JOIN ledger.registrations r ON r.id = d.subject
 WHERE r.event = $1 AND r.person = $2 AND r.arrival > $3 AND ($4::text[] IS NULL OR r.status = ANY ($4))
 ORDER BY r.arrival LIMIT $5
 """
+_HISTORY: Final = f"""
+SELECT {DECISION_COLUMNS}, f.data FROM ledger.decisions d
+LEFT JOIN ledger.facts f ON f.partition = d.partition AND f.seq = d.own_seq
+WHERE d.person = $1 AND d.event = $2 AND d."offset" > $3 ORDER BY d."offset" LIMIT $4
+"""
 _AHEAD: Final = """
 SELECT count(*) FROM ledger.registrations WHERE event = $1 AND status = 'waitlisted' AND arrival < $2
 """
@@ -156,6 +161,13 @@ class PostgresQueries:
             return None
         *fields, data = rows[0]
         return decision_of(fields), None if data is None else decode_fact(data)
+
+    async def history(
+        self, event: str, person: str, after: int, limit: int
+    ) -> list[tuple[Decision, NumberedFact | None]]:
+        """The decisions that name a person, with the facts that answer them."""
+        rows = await self._rows(_HISTORY, person, event, after, limit)
+        return [(decision_of(fields), None if data is None else decode_fact(data)) for *fields, data in rows]
 
     async def head(self, partition: int) -> Head | None:
         """Where a partition stands."""

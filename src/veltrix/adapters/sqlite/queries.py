@@ -13,7 +13,9 @@ from veltrix.adapters.sqlite.schema import (
     FIRST,
     HEAD_COLUMNS,
     HOLDER,
+    NAMED,
     NUMBERS,
+    SHIFT,
     decision_of,
     decode_registration,
     decode_uses,
@@ -37,6 +39,17 @@ SCAN_ROWS: Final = 500
 
 _EVENT: Final = f"SELECT {EVENT_COLUMNS} FROM events e JOIN counters c ON c.event = e.id"
 _DECISION: Final = f"SELECT {DECISION_COLUMNS} FROM decisions WHERE command = ? AND {FIRST}"
+_HISTORY: Final = f"""
+SELECT d.*, (SELECT data FROM facts WHERE id = d.id >> {SHIFT} << {SHIFT} | d.own_seq)
+FROM (
+    SELECT {DECISION_COLUMNS} FROM decisions
+    WHERE person = ?1 AND {HOLDER} AND event = ?2 AND id & {NUMBERS} > ?3
+    UNION ALL
+    SELECT {DECISION_COLUMNS} FROM decisions
+    WHERE person = ?1 AND {NAMED} AND event = ?2 AND id & {NUMBERS} > ?3
+    ORDER BY id LIMIT ?4
+) d
+"""
 _HEAD: Final = f"SELECT {HEAD_COLUMNS} FROM partitions WHERE partition = ?"
 _FACTS: Final = "SELECT data FROM facts WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
 _POOLS: Final = "SELECT pool, capacity, taken FROM pools WHERE event = ?"
@@ -155,6 +168,14 @@ class SqliteQueries:
             key = key_of(decision.partition, decision.own_seq)
             (data,) = connection.execute("SELECT data FROM facts WHERE id = ?", (key,)).fetchone()
         return decision, decode_fact(data)
+
+    async def history(
+        self, event: str, person: str, after: int, limit: int
+    ) -> list[tuple[Decision, NumberedFact | None]]:
+        """The decisions that name a person, with the facts that answer them."""
+        with self._snapshots.now() as connection:
+            rows = connection.execute(_HISTORY, (person, event, after, limit)).fetchall()
+        return [(decision_of(row), None if data is None else decode_fact(data)) for *row, data in rows]
 
     async def head(self, partition: int) -> Head | None:
         """Where a partition stands."""
