@@ -133,7 +133,7 @@ class Prometheus:
     def alert(self, name: str) -> str:
         """The state of an alert: inactive, pending or firing."""
         states = [rule["state"] for rule in self.rules().values() if rule["name"] == name]
-        return max(states, key=("inactive", "pending", "firing").index)
+        return str(max(states, key=("inactive", "pending", "firing").index))
 
     def targets(self) -> Mapping[str, str]:
         """The health of each target, by instance."""

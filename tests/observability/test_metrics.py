@@ -478,3 +478,13 @@ def test_bisecting_finds_the_bucket():
     spread = spreads(catalogue.DECISION_SECONDS).child()
     spread.observe(0.001)
     assert spread.counts[bisect_left(FINE_S, 0.001)] == 1
+
+
+def test_the_first_failure_is_a_rise():
+    """A route's errors and a channel's bad outcomes stand at 0 from the first answer or attempt on: Prometheus
+    sees the first one as a rise, and not as a series that begins at 1."""
+    metrics = Metrics()
+    metrics.answered("/v1/events", "POST", 201, 0.01)
+    metrics.attempted("webhook", "accepted", 0.1)
+    assert value(metrics, "veltrix_http_requests_total", route="/v1/events", method="POST", status="5xx") == 0
+    assert value(metrics, "veltrix_notice_attempts_total", channel="webhook", outcome="unknown") == 0

@@ -19,12 +19,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.running import Platform, key_of, person
 from tests.observability.asking import Prometheus, prometheus, until
 from veltrix.cluster.tools import Tools
-from veltrix.observability import catalogue
+from veltrix.observability import catalogue, engines
 from veltrix.observability.metrics import Metrics
 from veltrix.observability.prometheus import Target
 
 RATE_S = 10
-SHOWN = frozenset().union(*catalogue.GROUPS_OF.values()) | catalogue.engines.EMBEDDED_GROUPS
+SHOWN = frozenset().union(*catalogue.GROUPS_OF.values()) | engines.EMBEDDED_GROUPS
 # The first who is turned away makes the one; an embedded platform has no lease.
 UNSEEN = ["veltrix_http_turned_away_total", "veltrix_lease_margin_seconds"]
 

@@ -14,6 +14,7 @@ from veltrix.observability import catalogue, engines
 from veltrix.observability.engine_metrics import EngineMetrics
 from veltrix.observability.hotevents import HotEvents
 from veltrix.observability.instruments import Number, Spread
+from veltrix.ports.channel import Sent
 
 
 class Metrics(EngineMetrics):
@@ -78,6 +79,7 @@ class Metrics(EngineMetrics):
         number, spread = self._number, self._spread
         self._planned = number(catalogue.NOTICES_PLANNED)
         self._attempts = number(catalogue.ATTEMPTS)
+        self._channels: set[str] = set()
         self._attempt_seconds = spread(catalogue.ATTEMPT_SECONDS).child()
         self._notice_seconds = spread(catalogue.NOTICE_SECONDS).child()
         self._notices = number(catalogue.NOTICES)
@@ -97,6 +99,7 @@ class Metrics(EngineMetrics):
         key = (route, method, status // 100)
         pair = self._answers.get(key)
         if pair is None:
+            self._requests.child(route, method, "5xx")  # 0 at first: a rate sees the first failure
             pair = (
                 self._requests.child(route, method, f"{status // 100}xx"),
                 self._request_seconds.child(route, method),
@@ -221,6 +224,10 @@ class Metrics(EngineMetrics):
 
     def attempted(self, channel: str, outcome: str, seconds: float) -> None:
         """An attempt to deliver ended."""
+        if channel not in self._channels:
+            self._channels.add(channel)
+            for sent in Sent:  # 0 at first: an alert sees the first that is unknown
+                self._attempts.child(channel, sent.value)
         self._attempts.child(channel, outcome).add()
         self._attempt_seconds.observe(seconds)
 

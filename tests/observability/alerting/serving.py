@@ -24,6 +24,11 @@ def process(service: str) -> dict[str, str]:
     return {"job": "veltrix", "service": service, "instance": f"{service}-1"}
 
 
+def attempts(outcome: str) -> str:
+    """Attempts to send mail that ended so."""
+    return f'veltrix_notice_attempts_total{{{NOTIFICATION}, channel="email", outcome="{outcome}"}}'
+
+
 INTAKE = [
     Case(
         "the line is full",
@@ -268,7 +273,7 @@ DECIDING = [
     Case(
         "the first violation",
         "VeltrixInvariantViolated",
-        {f'veltrix_invariant_violations_total{{{TICKER}, invariant="pools_balance"}}': "0x240 1x200"},
+        {f'veltrix_invariant_violations_total{{{NOTIFICATION}, invariant="pools_balance"}}': "0x240 1x200"},
         "61m",
         [
             Fires(
@@ -280,7 +285,7 @@ DECIDING = [
     Case(
         "the checker hangs",
         "VeltrixNothingChecked",
-        {f'veltrix_invariant_checks_total{{{TICKER}, invariant="pools_balance"}}': "0+2x100 200x380"},
+        {f'veltrix_invariant_checks_total{{{NOTIFICATION}, invariant="pools_balance"}}': "0+2x100 200x380"},
         "50m",
         [Fires(WARNING, "No invariant has been looked at for 15 minutes.")],
     ),
@@ -303,14 +308,14 @@ NOTICES = [
     Case(
         "notification does not read facts",
         "VeltrixNoticesUnplanned",
-        {f'veltrix_facts_unplanned{{{TICKER}, partition="0"}}': flat(3_000)},
+        {f'veltrix_facts_unplanned{{{NOTIFICATION}, partition="0"}}': flat(3_000)},
         "10m",
         [Fires(WARNING | ZERO, "3000 facts of partition 0 wait for notification.")],
     ),
     Case(
         "a third is refused",
         "VeltrixNoticesRefused",
-        {f'veltrix_notice_attempts_total{{{NOTIFICATION}, outcome="refused"}}': rising(5)},
+        {attempts("refused"): rising(5)},
         "30m",
         [Fires(WARNING, "Of all attempts within 15 minutes, 33.33% were refused.")],
     ),
@@ -318,8 +323,8 @@ NOTICES = [
         "one of the only two was refused",
         "VeltrixNoticesRefused",
         {
-            f'veltrix_notice_attempts_total{{{NOTIFICATION}, outcome="refused"}}': "0x100 1x300",
-            f'veltrix_notice_attempts_total{{{NOTIFICATION}, outcome="accepted"}}': "0x100 1x300",
+            attempts("refused"): "0x100 1x300",
+            attempts("accepted"): "0x100 1x300",
         },
         "32m",
     ),
@@ -344,8 +349,28 @@ NOTICES = [
     Case(
         "two answers were lost",
         "VeltrixNoticesUnknown",
-        {f'veltrix_notice_attempts_total{{{NOTIFICATION}, outcome="unknown"}}': "0x200 2x300"},
+        {attempts("unknown"): "0x200 2x300"},
         "60m",
         [Fires(WARNING, "Within 30 minutes, 2 attempts ended so.")],
+    ),
+    Case(
+        "a webhook's answer was lost, and its endpoint asked for that to be decided by hand",
+        "VeltrixNoticesHeld",
+        {f"veltrix_notices_held{{{NOTIFICATION}}}": flat(3)},
+        "20m",
+        [Fires(WARNING, "3 notices are held.")],
+    ),
+    Case(
+        "an endpoint has failed for a quarter of an hour",
+        "VeltrixBreakerOpen",
+        {f'veltrix_notice_targets{{{NOTIFICATION}, state="open"}}': flat(1)},
+        "20m",
+        [Fires(WARNING | {"state": "open"}, "1 of them are open.")],
+    ),
+    Case(
+        "an endpoint was away for five minutes",
+        "VeltrixBreakerOpen",
+        {f'veltrix_notice_targets{{{NOTIFICATION}, state="open"}}': "0x200 1x20 0x200"},
+        "54m",
     ),
 ]

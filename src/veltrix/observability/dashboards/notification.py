@@ -72,8 +72,8 @@ _TOLD: Final = Row(
             [
                 Query("sum(rate(veltrix_notices_planned_total[$__rate_interval]))", "planned"),
                 Query(
-                    "sum by (outcome) (rate(veltrix_notice_attempts_total[$__rate_interval]))",
-                    "attempt {{outcome}}",
+                    "sum by (channel, outcome) (rate(veltrix_notice_attempts_total[$__rate_interval]))",
+                    "{{channel}}: {{outcome}}",
                 ),
             ],
             "VeltrixNoticesRefused",
@@ -119,6 +119,28 @@ _WORK: Final = Row(
             ],
             "VeltrixNoticesLate",
             levels=good_below(5, 30),
+        ),
+        Panel(
+            "Waiting to be sent, by channel",
+            "comes and goes",
+            Unit.NUMBER,
+            [Query("max by (channel) (veltrix_notices_waiting)", "{{channel}}")],
+            "VeltrixNoticesLate",
+        ),
+        Panel(
+            "Held until an operator decides",
+            "0",
+            Unit.NUMBER,
+            [Query("max(veltrix_notices_held)", "held")],
+            "VeltrixNoticesHeld",
+            levels=good_below(0.5, 1),
+        ),
+        Panel(
+            "Endpoints and relays that failed, by state of their breaker",
+            "closed; none open or disabled",
+            Unit.NUMBER,
+            [Query("max by (state) (veltrix_notice_targets)", "{{state}}")],
+            "VeltrixBreakerOpen",
         ),
     ],
 )

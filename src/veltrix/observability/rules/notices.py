@@ -57,5 +57,21 @@ NOTICES: Final = Group(
             summary="Notices were handed over and the answer was lost: some people may be told twice.",
             description='Within 30 minutes, {{ printf "%.0f" $value }} attempts ended so.',
         ),
+        Alert(
+            name="VeltrixNoticesHeld",
+            severity=Severity.WARNING,
+            expr="max(veltrix_notices_held) > 0",
+            hold="15m",
+            summary="Notices wait for an operator: nobody knows whether they arrived.",
+            description="{{ $value }} notices are held.",
+        ),
+        Alert(
+            name="VeltrixBreakerOpen",
+            severity=Severity.WARNING,
+            expr='max by (state) (veltrix_notice_targets{state=~"open|disabled"}) > 0',
+            hold="15m",
+            summary="An endpoint or a relay keeps failing, and is left alone.",
+            description="{{ $value }} of them are {{ $labels.state }}.",
+        ),
     ],
 )
