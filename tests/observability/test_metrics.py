@@ -481,7 +481,7 @@ def test_bisecting_finds_the_bucket():
 
 
 def test_the_first_failure_is_a_rise():
-    """A route's errors and a channel's bad outcomes stand at 0 from the first answer or attempt on: Prometheus
+    """A route's errors and a channel's bad outcomes stand at 0 from the first answer or attempt: Prometheus
     sees the first one as a rise, and not as a series that begins at 1."""
     metrics = Metrics()
     metrics.answered("/v1/events", "POST", 201, 0.01)
