@@ -8,6 +8,7 @@ import base64
 import pytest
 
 from tests.registration.house import a_house
+from veltrix.adapters.webhook import WebhookDestinations
 from veltrix.domain import limits
 from veltrix.domain.identifiers import notice_id
 from veltrix.ports.fulfilment import ORDERED
@@ -112,6 +113,27 @@ async def test_what_is_wrong_is_named(house, body, field, says):
     answer = await house.organizer.post("/v1/endpoints", json=body)
     assert says in errors(answer)[field]
     assert await house.outreach.endpoints() == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://127.0.0.1/", "https://0x7f.1/", "https://2130706433/", "https://[::ffff:127.0.0.1]/",
+        "https://localhost:8443/hooks", "https://10.1.2.3/", "https://169.254.169.254/latest", "http://8.8.8.8/",
+        "https://user:secret@8.8.8.8/", "https://8.8.8.8/#fragment", "gopher://8.8.8.8/", "8.8.8.8",
+    ],
+)  # fmt: skip
+async def test_urls_are_judged_by_the_adapter_that_sends(url):
+    """Over HTTP, with the real judge: each bad URL is a fault of /url with a remedy, in both languages."""
+    destinations = WebhookDestinations()
+    async with a_house(deciding=False, destinations=destinations) as house:
+        for language in ("en", "de"):
+            answer = await house.organizer.post(
+                "/v1/endpoints", json={"url": url}, headers={"accept-language": language}
+            )
+            assert list(errors(answer)) == ["/url"]
+        assert await house.outreach.endpoints() == []
+    await destinations.close()
 
 
 async def test_an_endpoint_changes_by_what_is_named(house):

@@ -14,7 +14,7 @@ import pytest
 
 from tests.webhook import receiver as acts
 from tests.webhook.receiver import SECRET, a_closing_port, a_receiver
-from veltrix.adapters.webhook import Names, WebhookPoster
+from veltrix.adapters.webhook import Names, WebhookDestinations, WebhookPoster
 from veltrix.domain import limits
 from veltrix.ports.channel import Post, Sent
 
@@ -318,6 +318,20 @@ async def test_a_name_that_leads_inside_is_refused_at_the_connection(address):
     assert attempt.sent is Sent.NOT_SENT
     assert attempt.detail.startswith("not allowed: ")
     await poster.close()
+
+
+async def test_a_name_that_rebinds_between_check_and_connection_is_refused():
+    """A name that was public when its endpoint was saved and leads inside now gets nothing."""
+    names = Names(Changing("93.184.216.34", "127.0.0.1").look)
+    assert await WebhookDestinations(names=names).judge("https://rebinding.example/hooks") is None
+    async with a_receiver() as receiver:
+        port = receiver.url.split(":")[2].split("/")[0]
+        poster = WebhookPoster(names=names)
+        attempt = await poster.post(a_post(f"https://rebinding.example:{port}/hooks"))
+        await poster.close()
+    assert attempt.sent is Sent.NOT_SENT
+    assert attempt.detail == "not allowed: 127.0.0.1 is loopback"
+    assert receiver.peers == set()
 
 
 @pytest.mark.parametrize(
