@@ -34,6 +34,7 @@ class Ordering:
     channels: tuple[str, ...] = ()
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
+    _checked: bool = False
 
     def stop(self) -> None:
         """Let `run` end after the page at hand."""
@@ -63,6 +64,7 @@ class Ordering:
         at = await self.fulfilment.progress()
         orders = await self.outreach.orders(at.seq, 1)
         if not orders:
+            await self._check(at.seq)
             return False
         order = orders[0]
         after = await self.fulfilment.carry_out(order, at, self.clock.now_ms(), self._notices(order))
@@ -70,6 +72,20 @@ class Ordering:
             _log.info("order_carried_out", order=order.seq, kind=order.kind.value, by=order.by)
         self.wake()
         return True
+
+    async def _check(self, seq: int) -> None:
+        """An order that has a number that was used already would never be seen: say so, once."""
+        if self._checked:
+            return
+        self._checked = True
+        given = (await self.outreach.counts())["orders"]
+        if given < seq:
+            _log.error(
+                "orders_restored",
+                given=given,
+                carried_out=seq,
+                remedy="outreach was restored from an older state: give orders until the numbers meet",
+            )
 
     def _notices(self, order: Order) -> Sequence[Notice]:
         if order.kind is OrderKind.TEST_MAIL:

@@ -46,14 +46,34 @@ _COLUMNS: Final[dict[str, tuple[str, int]]] = {
     "notification.positions": ("partition seq", 1),
     "notification.notices": (
         "place id organizer event partition seq kind registration recipient channel key_id created_ms trace "
-        "status due_ms attempts fence detail tried_ms",
+        "status due_ms attempts fence detail tried_ms tried_before expires_ms ordered",
         1,
     ),
-    "notification.jobs": ("place partition seq organizer event kind after_arrival trace", 1),
+    "notification.jobs": ("place partition seq organizer event kind after_arrival trace expires_ms", 1),
+    "notification.attempts": ("place number started_ms ended_ms outcome code detail excerpt", 2),
+    "notification.targets": (
+        "name state since_ms why failures opened blocked_until_ms version paced_ms",
+        1,
+    ),
+    "notification.bounces": ("organizer address created_ms detail", 2),
+    "notification.progress": ("seq place", 1),
     "notification.holds": ("partition seq detail", 1),
+    "outreach.endpoints": (
+        "id organizer url kinds ordered on_unknown description enabled created_ms changed_ms rate_per_s",
+        1,
+    ),
+    "outreach.secrets": ("id endpoint scheme sealed created_ms ends_ms", 1),
+    "outreach.suppressions": ("organizer address category reason created_ms detail", 3),
+    "outreach.templates": ("organizer kind locale version subject text html created_ms", 4),
+    "outreach.orders": (
+        "seq kind organizer created_ms wanted target addresses payload given_by request",
+        1,
+    ),
     "registration.api_keys": ("id organizer scopes secret_hash created_ms label", 1),
     "vault.keys": ("id key", 1),
 }
+# A table that has its one row from the beginning, and when that says something.
+_ONE_ROW: Final = {"notification.progress": "WHERE seq > 0 OR place > 0"}
 _OWNER: Final = "veltrix move"
 _PAGE_ROWS: Final = 1_000
 
@@ -106,7 +126,7 @@ class Filling:
         return [
             name
             for name in self.tables
-            if await self._connection.fetchval(f"SELECT EXISTS (SELECT FROM {name})")
+            if await self._connection.fetchval(f"SELECT EXISTS (SELECT FROM {name} {_ONE_ROW.get(name, '')})")
         ]
 
     async def mark(self, source: str, partitions: Sequence[int], log_partitions: int) -> None:
@@ -177,6 +197,10 @@ class Filling:
                     f"SELECT setval(pg_get_serial_sequence('notification.{table}', 'place'), "
                     f"(SELECT coalesce(max(place), 0) + 1 FROM notification.{table}), false)"
                 )
+            await self._connection.execute(
+                "UPDATE outreach.revisions SET revision = revision + 1, "
+                "orders = (SELECT coalesce(max(seq), 0) FROM outreach.orders)"
+            )
             await self._connection.execute("DELETE FROM ledger.partitions")
             await self._connection.copy_records_to_table("partitions", schema_name="ledger", records=rows)
         await self._connection.execute("ANALYZE")

@@ -15,6 +15,8 @@ from typing import Any, Final
 from veltrix.adapters.sqlite.access import KIND as ACCESS
 from veltrix.adapters.sqlite.database import Database, Kind
 from veltrix.adapters.sqlite.notice_schema import KIND as NOTICES
+from veltrix.adapters.sqlite.outreach import ENDPOINT_COLUMNS, SIGNING_COLUMNS
+from veltrix.adapters.sqlite.outreach import KIND as OUTREACH
 from veltrix.adapters.sqlite.schema import KIND as LEDGER
 from veltrix.adapters.sqlite.schema import NUMBERS, SHIFT
 from veltrix.adapters.sqlite.vault import KIND as VAULT
@@ -31,6 +33,7 @@ PAGE_ROWS: Final = 1_000
 _FILES: Final[dict[str, Kind]] = {
     "ledger.db": LEDGER,
     "notices.db": NOTICES,
+    "outreach.db": OUTREACH,
     "access.db": ACCESS,
     "vault.db": VAULT,
 }
@@ -40,7 +43,8 @@ _DECISION: Final = (
 )
 _NOTICE: Final = (
     "place, id, organizer, event, partition, seq, kind, registration, recipient, channel, key_id, "
-    "created_ms, trace, status, due_ms, attempts, fence, detail, tried_ms"
+    "created_ms, trace, status, due_ms, attempts, fence, detail, tried_ms, coalesce(tried_before, 0), "
+    "expires_ms, ordered IS NOT NULL"
 )
 
 
@@ -67,6 +71,14 @@ def _event(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _numbered(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return (row[0] >> SHIFT, row[0] & NUMBERS, *row[1:])
+
+
+def _notice(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (*row[:-1], bool(row[-1]))
+
+
+def _endpoint(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (*row[:4], bool(row[4]), *row[5:7], bool(row[7]), *row[8:])
 
 
 def _key(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -97,19 +109,63 @@ _TABLES: Final[dict[str, _Table]] = {
     "ledger.decisions": _Table("ledger.db", f"SELECT id, {_DECISION} FROM decisions ORDER BY id", _numbered),
     "ledger.facts": _Table("ledger.db", "SELECT id, data FROM facts ORDER BY id", _numbered),
     "notification.positions": _Table("notices.db", "SELECT partition, seq FROM positions ORDER BY partition"),
-    "notification.notices": _Table("notices.db", f"SELECT {_NOTICE} FROM notices ORDER BY place"),
+    "notification.notices": _Table("notices.db", f"SELECT {_NOTICE} FROM notices ORDER BY place", _notice),
     "notification.jobs": _Table(
         "notices.db",
-        "SELECT place, partition, seq, organizer, event, kind, after_arrival, trace FROM jobs ORDER BY place",
+        "SELECT place, partition, seq, organizer, event, kind, after_arrival, trace, expires_ms FROM jobs "
+        "ORDER BY place",
     ),
     "notification.holds": _Table(
         "notices.db", f"SELECT partition, seq, '{HELD}' FROM holds ORDER BY partition"
+    ),
+    "notification.attempts": _Table(
+        "notices.db",
+        "SELECT place, number, started_ms, ended_ms, outcome, code, detail, excerpt FROM attempts "
+        "ORDER BY place, number",
+    ),
+    "notification.targets": _Table(
+        "notices.db",
+        "SELECT name, state, since_ms, why, failures, opened, blocked_until_ms, version, paced_ms "
+        "FROM targets ORDER BY name",
+    ),
+    "notification.bounces": _Table(
+        "notices.db",
+        "SELECT organizer, address, created_ms, detail FROM bounces ORDER BY organizer, address",
+    ),
+    "notification.progress": _Table("notices.db", "SELECT seq, place FROM progress"),
+    "outreach.endpoints": _Table(
+        "outreach.db", f"SELECT {ENDPOINT_COLUMNS} FROM endpoints ORDER BY id", _endpoint
+    ),
+    "outreach.secrets": _Table("outreach.db", f"SELECT {SIGNING_COLUMNS} FROM secrets ORDER BY id"),
+    "outreach.suppressions": _Table(
+        "outreach.db",
+        "SELECT organizer, address, category, reason, created_ms, detail FROM suppressions "
+        "ORDER BY organizer, address, category",
+    ),
+    "outreach.templates": _Table(
+        "outreach.db",
+        "SELECT organizer, kind, locale, version, subject, text, html, created_ms FROM templates "
+        "ORDER BY organizer, kind, locale, version",
+    ),
+    "outreach.orders": _Table(
+        "outreach.db",
+        "SELECT seq, kind, organizer, created_ms, wanted, target, addresses, payload, given_by, request "
+        "FROM orders ORDER BY seq",
     ),
     "registration.api_keys": _Table(
         "access.db",
         "SELECT id, organizer, scopes, secret_hash, created_ms, label FROM api_keys ORDER BY id",
     ),
     "vault.keys": _Table("vault.db", "SELECT id, key FROM keys WHERE key IS NOT NULL ORDER BY number", _key),
+}
+
+# Tables that an older program's file lacks, and the rows that stand for them.
+_LATER: Final[dict[str, Rows]] = {
+    "holds": [],
+    "attempts": [],
+    "targets": [],
+    "bounces": [],
+    "progress": [(0, 0)],
 }
 
 
@@ -155,13 +211,12 @@ class Dump:
             return
         connection = database.connect()
         try:
-            if (
-                "FROM holds" in query
-                and not connection.execute(
-                    "SELECT count(*) FROM sqlite_master WHERE name = 'holds'"
-                ).fetchone()[0]
-            ):
-                return  # an older program made the file
+            known = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+            for table, instead in _LATER.items():
+                if f"FROM {table}" in query and not connection.execute(known, (table,)).fetchone()[0]:
+                    if instead:
+                        yield instead  # an older program made the file
+                    return
             cursor = connection.execute(query)
             while page := cursor.fetchmany(PAGE_ROWS):
                 yield page
