@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from contextlib import suppress
@@ -65,6 +66,38 @@ async def test_an_erased_person_is_readable_nowhere(platform: Platform) -> None:
     assert json.loads(out)["verdict"] == "PASS"
 
 
+def _returned(notice: str) -> bytes:
+    """What a mail server says of a mail to an address that does not exist."""
+    text = f"""From: MAILER-DAEMON@mx.example
+To: no-reply@veltrix.invalid
+Subject: Undelivered Mail Returned to Sender
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary=b
+
+--b
+
+I could not deliver your mail to {NAME} <{EMAIL}>.
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example
+
+Final-Recipient: rfc822; {EMAIL}
+Action: failed
+Status: 5.1.1
+Diagnostic-Code: smtp; 550 5.1.1 <{EMAIL}> no such user
+
+--b
+Content-Type: text/rfc822-headers
+
+To: {NAME} <{EMAIL}>
+Message-ID: <{notice}@veltrix.invalid>
+
+--b--
+"""
+    return text.replace("\n", "\r\n").encode()
+
+
 def _vault_keys(directory: Path) -> set[bytes]:
     """Every key in the vault, used or reserved."""
     database = sqlite3.connect(f"file:{directory / 'vault.db'}?mode=ro", uri=True)
@@ -74,7 +107,7 @@ def _vault_keys(directory: Path) -> set[bytes]:
         database.close()
 
 
-def _boxes_that_open(directory: Path, email: str) -> int:
+def _boxes_that_open(directory: Path, email: str, boxes: int = 4) -> int:
     """How many boxes in the log open, under any key that is left, to something with that address."""
     keys = [AESGCM(key) for key in _vault_keys(directory)]
     database = sqlite3.connect(f"file:{directory / 'log.db'}?mode=ro", uri=True)
@@ -83,7 +116,7 @@ def _boxes_that_open(directory: Path, email: str) -> int:
     finally:
         database.close()
     envelopes = [envelope for envelope in map(decode_command, values) if envelope.box is not None]
-    assert len(envelopes) == 4
+    assert len(envelopes) == boxes
     return sum(email.encode() in _opened(envelope, keys) for envelope in envelopes)
 
 
@@ -96,3 +129,59 @@ def _opened(envelope: Envelope, keys: list[AESGCM]) -> bytes:
         with suppress(InvalidTag):
             return key.decrypt(box.sealed[1:13], box.sealed[13:], aad)
     return b""
+
+
+async def test_what_people_were_told_and_chose_is_forgotten_with_them(platform: Platform) -> None:
+    """After texts of the organizer's own, exports, a stream, a report of a bounce and a suppression: no file
+    says who it was. That an address is not to be written to stays, as a hash, and still holds."""
+    key = await platform.key()
+    event = await platform.open_event(key, one_per_email=False)
+    body = person(1)
+    body["contact"] |= {"name": NAME, "email": EMAIL}
+    own = {"subject": "In: {{ title }}", "text": "Dear {{ name }}, {{ seats }} {{ link }}"}
+    async with platform.organizer(key) as client, platform.public() as http:
+        saved = await client.put("/v1/templates/confirmed/en", json=own)
+        assert saved.status_code == 200, saved.text
+        path = f"/v1/events/{event}/registrations"
+        made = (await http.post(path, json=body, headers={"idempotency-key": key_of(1)})).json()
+        await until(lambda: len(platform.mails()) == 1, "the mail")
+        assert b"Subject: In: Autumn evening" in platform.mails()[0].read_bytes()
+        async with http.stream("GET", f"/v1/registrations/{made['link']}/stream") as stream:
+            async for line in stream.aiter_lines():
+                if EMAIL in line:
+                    break
+        shown = await http.get(f"/v1/registrations/{made['link']}/export")
+        assert EMAIL in shown.text and NAME in shown.text
+        everything = (await client.get("/v1/people/export", params={"email": EMAIL})).json()
+        assert everything["events"][0]["decisions"][0]["data"]["name"] == NAME
+        assert [each["status"] for each in everything["events"][0]["notices"]] == ["accepted"]
+        await client.post("/v1/templates/confirmed/en/preview", json={"event": event})
+        report = _returned(everything["events"][0]["notices"][0]["id"])
+        back = await client.post("/v1/bounces", content=report, headers={"content-type": "message/rfc822"})
+        assert back.status_code == 200, back.text
+        erased = await client.post(f"/v1/events/{event}/erasures", json={"email": EMAIL})
+        assert erased.status_code == 200, erased.text
+        await until(lambda: not platform.mails(), "the mail to be gone")
+        after = (await client.get("/v1/people/export", params={"email": EMAIL})).json()
+        assert after["events"][0]["decisions"][0]["data"] is None
+        assert NAME not in str(after)
+        assert [(each["category"], each["reason"]) for each in after["choices"]] == [("*", "bounce")]
+        again = await http.post(path, json=body, headers={"idempotency-key": key_of(2)})
+        assert again.status_code == 201
+
+        async def told() -> list[str]:
+            found = await client.get(
+                "/v1/notices", params={"registration": again.json()["registration"]["id"]}
+            )
+            return [each["status"] for each in found.json()["items"]]
+
+        async with asyncio.timeout(30):
+            while await told() != ["suppressed"]:  # noqa: ASYNC110 - it is about another process
+                await asyncio.sleep(0.05)
+        await client.post(f"/v1/events/{event}/erasures", json={"email": EMAIL})
+        await until(lambda: _boxes_that_open(platform.directory, EMAIL, 2) == 0, "the keys to be gone")
+    assert await platform.stop() == 0
+    for needle in (NAME.encode(), EMAIL.encode(), b"zwetschgenbaum"):
+        assert _occurrences(platform.directory, needle) == []
+    code, out = await platform.run("audit", "--json")
+    assert code == 0, out
