@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
+from functools import cached_property
 from importlib.resources import files
 from typing import Any, Final
 
@@ -79,13 +81,20 @@ class Pages:
         }
         self._environment.filters["marked"] = marked
         self._environment.globals["asset"] = lambda name: f"/assets/{name}?v={self._tags[name]}"
-        self.description = b""
-        self._groups: list[tuple[str, list[dict[str, Any]]]] = []
+        self._describe: Callable[[], dict[str, Any]] = dict
 
-    def describe(self, description: dict[str, Any]) -> None:
-        """Take the API's description, for whoever asks for it and for the page to try it."""
-        self.description = msgspec.json.encode(description)
-        self._groups = group_operations(description)
+    def describe(self, description: Callable[[], dict[str, Any]]) -> None:
+        """Take what makes the API's description, for whoever asks for it and for the page to try it."""
+        self._describe = description
+
+    @cached_property
+    def description(self) -> bytes:
+        """The API's description as JSON."""
+        return msgspec.json.encode(self._describe())
+
+    @cached_property
+    def _groups(self) -> list[tuple[str, list[dict[str, Any]]]]:
+        return group_operations(self._describe())
 
     async def openapi(self, call: Call) -> Answer:
         """The API's description."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from typing import Final
+from functools import cached_property
+from typing import Any, Final
 
 from starlette.types import ASGIApp
 
@@ -122,9 +123,8 @@ class RegistrationService:
             operations += person_operations(PersonDesk(core, telling, hashes, single))
             if telling.proofs is not None:
                 operations += template_operations(TemplateDesk(core, telling, telling.proofs))
-        description = Description(operations, self.settings.version, self.settings.base_url)
-        self.description = description.build()
-        pages.describe(self.description)
+        self._operations = operations
+        pages.describe(lambda: self.description)
         self.app: ASGIApp = App(operations, self._gate)
 
     def readiness(self) -> dict[str, bool]:
@@ -143,6 +143,11 @@ class RegistrationService:
             "stream_clients": (lambda: self._live.hub.count, lambda: core.settings.stream_clients_max),
             "client_addresses": (lambda: len(self._gate.rates), lambda: limits.RATE_ADDRESSES_MAX),
         }
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """The API's own description; made when somebody asks for it, for most processes are never asked."""
+        return Description(self._operations, self.settings.version, self.settings.base_url).build()
 
     def reconfigure(self, settings: Settings) -> None:
         """Take over, while it runs, what can change: rates, waiting, and what may be held and undecided.
