@@ -1,4 +1,4 @@
-"""The fault that fencing is for: what an owner wrote arrives when another one owns the partition already."""
+"""The faults that fencing is for: what one owner wrote arrives when another one owns the partition."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 from random import Random
 from typing import Any, Final
 
-from veltrix.ports.ledger import Changes
+from veltrix.simulation.cluster import Host
 from veltrix.simulation.coordinator import LEASE_TTL_S
 from veltrix.simulation.faults.scene import Fault, Scene
 
@@ -20,35 +20,69 @@ class LateWrites(Fault):
 
     async def happen(self, scene: Scene, random: Random) -> None:
         """Go wrong."""
-        cluster, host = scene.cluster, scene.host(random, "processing")
-        if host.service is None:
+        await _keep_next(scene, self.name, "commit", [scene.host(random, "processing")])
+
+
+class LateTakeOver(Fault):
+    """An owner dies, and whoever takes a partition next does so too late: the next one has it already."""
+
+    name = "late_take_over"
+    share = 0.7
+
+    async def happen(self, scene: Scene, random: Random) -> None:
+        """Go wrong."""
+        owner, hosts = scene.host(random, "processing"), scene.cluster.hosts.values()
+        if owner.life is None:
             return
-        ledger: Any = host.service.ledger
-        network, loop = cluster.network, cluster.loop
-        real, others = ledger.commit, ["coordinator"]
-
-        async def keep(changes: Changes) -> None:
-            ledger.commit = real
-            scene.say(self.name, host.name)
-            network.clog(host.name, "ledger")
-            network.cut(host.name, others=others)
-            await real(changes)
-
-        ledger.commit = keep
-        owned, ends_s = _owners(scene), loop.time() + 3 * LEASE_TTL_S
+        scene.cluster.crash(owner)
+        others = [host for host in hosts if host.kind == "processing" and host is not owner]
+        keeping = asyncio.create_task(_keep_next(scene, self.name, "take_over", others))
         try:
-            # At the take-over itself, before the new owner has written anything.
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(ends_s):
-                    while _owners(scene) == owned:
-                        cluster.engines.ledger.taken.clear()
-                        await cluster.engines.ledger.taken.wait()
+            await asyncio.sleep(LEASE_TTL_S / 2)
+            scene.cluster.ensure(owner)  # to be the next one, if there is no third
+            await keeping
         finally:
-            ledger.commit = real
-            network.unclog(host.name, "ledger")
-            for other in others:
-                network.cuts.discard((host.name, other))
-                network.cuts.discard((other, host.name))
+            keeping.cancel()
+            scene.cluster.ensure(owner)
+            await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def _keep_next(scene: Scene, fault: str, method: str, hosts: list[Host]) -> None:
+    """Keep the next such write of one of these hosts until somebody else has written in its place."""
+    network, ledger_engine = scene.cluster.network, scene.cluster.engines.ledger
+    ledgers: list[Any] = [host.service.ledger for host in hosts if host.service is not None]
+    kept: list[str] = []
+
+    def keeping(ledger: Any, name: str) -> Any:
+        real = getattr(ledger, method)
+
+        async def keep(*args: Any) -> Any:
+            if not kept:
+                kept.append(name)
+                scene.say(fault, name)
+                network.clog(name, "ledger")
+                network.cut(name, others=["coordinator"])
+            return await real(*args)
+
+        return keep
+
+    for ledger, host in zip(ledgers, [host for host in hosts if host.service is not None], strict=True):
+        setattr(ledger, method, keeping(ledger, host.name))
+    owned, ends_s = _owners(scene), scene.cluster.loop.time() + 3 * LEASE_TTL_S
+    try:
+        # At the take-over itself, before the new owner has written anything.
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(ends_s):
+                while _owners(scene) == owned:
+                    ledger_engine.taken.clear()
+                    await ledger_engine.taken.wait()
+    finally:
+        for ledger in ledgers:
+            ledger.__dict__.pop(method, None)
+        for name in kept:
+            network.unclog(name, "ledger")
+            network.cuts.discard((name, "coordinator"))
+            network.cuts.discard(("coordinator", name))
 
 
 def _owners(scene: Scene) -> list[str]:
@@ -56,4 +90,4 @@ def _owners(scene: Scene) -> list[str]:
     return [partition.head.owner for partition in scene.cluster.engines.ledger._tables.partitions.values()]
 
 
-LATE_FAULTS: Final = (LateWrites,)
+LATE_FAULTS: Final = (LateWrites, LateTakeOver)
