@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup engines demo run test check bench bench-cluster bench-notify rehearse provisioning format lock clean \
+.PHONY: help setup engines demo run test check bench bench-cluster bench-notify rehearse simulate mutants provisioning format lock clean \
 	lint lint-format lint-code lint-types lint-rooms \
 	test-house test-unit test-conformance test-api test-cluster test-watching test-e2e
 
@@ -98,6 +98,12 @@ rehearse: engines ## faults on a cluster under load: recovery times, promises ke
 
 provisioning: $(DEV) ## write deploy/ anew: rules, dashboards, examples (RUNBOOKS=https://… where people read docs/runbooks.md)
 	@$(BIN)/python -m veltrix.observability.provisioning deploy $(RUNBOOKS)
+
+simulate: $(DEV) ## the explorer on fresh seeds (MINUTES=10, JOBS=2); what fails stands in failing-seeds.txt
+	@$(BIN)/veltrix simulate soak --minutes $(or $(MINUTES),10) --jobs $(or $(JOBS),2)
+
+mutants: $(DEV) ## plant every known bug, one at a time, and see the explorer find it (JOBS=2)
+	@$(BIN)/python -m tests.simulation.mutants --jobs $(or $(JOBS),2)
 
 format: $(DEV) ## put the code into the house's format
 	$(BIN)/ruff check --fix-only --quiet $(SOURCES)
