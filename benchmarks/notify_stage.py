@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from veltrix.domain.event import Category, EventSpec, PoolSpec, Text
 from veltrix.domain.facts import NumberedFact
 from veltrix.domain.identifiers import command_id
 from veltrix.domain.state import PartitionState
+from veltrix.notification.meters import NoMeters
 from veltrix.notification.reach import Reach
 from veltrix.notification.service import NotificationService
 from veltrix.notification.settings import NotificationSettings
@@ -38,6 +40,21 @@ _BATCH = 400
 LOOPBACK = ("127.0.0.0/8",)
 
 
+class Accepted(NoMeters):
+    """Tells when so many notices were accepted: asking the store for it all the time would be what is
+    measured."""
+
+    def __init__(self, wanted: int) -> None:
+        self._left = wanted
+        self.all = asyncio.Event()
+
+    def delivered(self, seconds: float) -> None:
+        """One more."""
+        self._left -= 1
+        if not self._left:
+            self.all.set()
+
+
 @dataclass(slots=True)
 class Stage:
     """The stores, and the facts of everybody's registration."""
@@ -49,7 +66,9 @@ class Stage:
     directory: Path
     facts: list[NumberedFact]
 
-    def service(self, channels: list[Channel], poster: WebhookPoster, in_flight: int) -> NotificationService:
+    def service(
+        self, channels: list[Channel], poster: WebhookPoster, in_flight: int, metrics: NoMeters
+    ) -> NotificationService:
         """The service over these stores, as a platform puts it together."""
         settings = NotificationSettings(
             "https://tickets.example", "Tickets <no-reply@tickets.example>", SIGNER, 1, in_flight=in_flight
@@ -63,6 +82,7 @@ class Stage:
             clock=SystemClock(),
             entropy=SystemEntropy(),
             settings=settings,
+            metrics=metrics,
             reach=Reach(self.outreach, self.notices, self.notices, poster, SECRET_KEY),
         )
 
@@ -103,6 +123,8 @@ async def stage(directory: Path, people: int) -> AsyncIterator[Stage]:
         outreach = await SqliteOutreach.open(directory / "outreach.db")
         stack.push_async_callback(outreach.close)
         facts = await _decided(ledger, vault, people)
+        gc.collect()
+        gc.freeze()  # what was made here is not there in a real process, and not the sender's to look through
         yield Stage(ledger, vault, notices, outreach, directory, facts)
 
 

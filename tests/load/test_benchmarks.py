@@ -1,5 +1,6 @@
 """The benchmarks work; what they measure is no test's business."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,30 @@ def test_a_quick_run_fills_the_table():
     ):
         assert words in done.stdout
     assert "failed" not in done.stdout
+
+
+def test_a_quick_run_measures_notices():
+    """Every step of mails and webhooks runs at a small size, beside its limits, and none fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.notify", "--quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "160"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for words in (
+        "cores, memory",
+        "mails: assembling and sending",
+        "the mail sink itself",
+        "webhooks: signing and posting",
+        "the webhook sink itself",
+        "notices by mail, facts to accepted",
+        "3 fast endpoints, no slow one beside them",
+        "3 fast endpoints, one of 1 s each beside them",
+    ):
+        assert words in done.stdout
 
 
 def test_an_unknown_part_is_refused():
