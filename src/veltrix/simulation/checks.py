@@ -174,6 +174,9 @@ def acknowledged(seen: Seen) -> Iterator[str]:
             decisions.setdefault(decision.command, decision)
     organizers = {fact.fact.event: fact.fact.organizer for fact in seen.facts}
     untried: dict[str, float] = {}
+    by_key: dict[str, list[Exchange]] = defaultdict(list)
+    for exchange in seen.exchanges:
+        by_key[exchange.key].append(exchange)
     for exchange in seen.exchanges:
         event = exchange.event
         if event is None or not exchange.public:
@@ -189,18 +192,16 @@ def acknowledged(seen: Seen) -> Iterator[str]:
         if not turned_away:
             untried.setdefault(command, exchange.sent_s)
         elif command not in untried and command in decisions:
-            yield from _appended_all_the_same(seen, exchange, command, decisions[command])
+            again = by_key[exchange.key]
+            yield from _appended_all_the_same(seen, exchange, again, command, decisions[command])
 
 
 def _appended_all_the_same(
-    seen: Seen, turned_away: Exchange, command: str, decision: Decision
+    seen: Seen, turned_away: Exchange, same_key: Sequence[Exchange], command: str, decision: Decision
 ) -> Iterator[str]:
     """It was turned away: unless it was asked again since, it is not in the log."""
     appended_s = seen.witness.appended_s[decision.partition, decision.offset]
-    asked_again = any(
-        turned_away.sent_s < other.sent_s <= appended_s and other.key == turned_away.key
-        for other in seen.exchanges
-    )
+    asked_again = any(turned_away.sent_s < other.sent_s <= appended_s for other in same_key)
     if not asked_again:
         yield f"{turned_away.key} was turned away at {turned_away.heard_s} s, and {command} was appended"
 

@@ -43,6 +43,7 @@ class Witness:
         self._cluster = cluster
         self._ledger: Any = cluster.engines.ledger
         self._steps = Steps()
+        self._looked = -1
         self._positions: dict[int, int] = {}
         self._published: dict[int, int] = {}
         self._beyond: dict[int, set[int]] = defaultdict(set)
@@ -75,8 +76,10 @@ class Witness:
         return appending
 
     def _looking(self, name: str, real: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+        reads = name in ("head", "load")
+
         async def looked(*args: Any, **kwargs: Any) -> Any:
-            self._look()
+            self._look(surely=False)
             self.seen[name] += 1
             try:
                 done = await real(*args, **kwargs)
@@ -84,7 +87,7 @@ class Witness:
                 if name == "take_over":
                     self._refused(*args)
                 raise
-            self._look()
+            self._look(surely=not reads)
             if name == "commit":
                 changes: Changes = args[0]
                 self.say(self._steps.committed(changes.partition, changes.term))
@@ -94,8 +97,11 @@ class Witness:
 
         return looked
 
-    def _look(self) -> None:
-        """Every partition's head with what stands behind it, and every pool."""
+    def _look(self, *, surely: bool) -> None:
+        """Every partition's head with what stands behind it, and every pool, if anything was written since."""
+        if self._ledger.version == self._looked and not surely:
+            return
+        self._looked = self._ledger.version
         tables = self._ledger._tables
         for partition in tables.partitions.values():
             self.say(self._steps.head(partition.head, len(partition.decisions), len(partition.facts)))
