@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from veltrix.domain.event import Category, Event, EventSpec, EventStatus, PoolSpec, Waitlist, WaitlistMode
+from veltrix.domain.event import (
+    Category,
+    Event,
+    EventSpec,
+    EventStatus,
+    PoolSpec,
+    Text,
+    Waitlist,
+    WaitlistMode,
+)
 from veltrix.domain.facts import Fact, FactKind, NumberedFact
 from veltrix.domain.registration import Box, Registration, RegistrationStatus, Seat
 from veltrix.promises.seats import check_seats
@@ -21,12 +30,12 @@ class Story:
     def __init__(self, capacity: int, mode: WaitlistMode = WaitlistMode.STRICT) -> None:
         spec = EventSpec(
             slug="party",
-            title={"en": "Party"},
+            title=Text("en", {"en": "Party"}),
             time_zone="Europe/Berlin",
             starts_local="2031-10-04T19:00",
             ends_local="2031-10-04T22:00",
             pools=(PoolSpec("main", capacity),),
-            categories=(Category("std", {"en": "Standard"}, ("main",)),),
+            categories=(Category("std", Text("en", {"en": "Standard"}), ("main",)),),
             waitlist=Waitlist(100, mode),
         )
         self.event = Event("evt_1", "acme", spec, "key_1", 0, 0, EventStatus.OPEN)

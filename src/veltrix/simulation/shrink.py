@@ -72,9 +72,9 @@ class Shrinker:
             size = max(1, len(kept) // parts)
             for start in range(0, len(kept), size):
                 fewer = (*kept[:start], *kept[start + size :])
-                if self._still(replace(plan, **{name: fewer})):
-                    kept, parts = fewer, max(2, parts - 1)
-                    plan = replace(plan, **{name: fewer})
+                without = _with(plan, name, fewer)
+                if self._still(without):
+                    plan, kept, parts = without, fewer, max(2, parts - 1)
                     break
             else:
                 if size == 1:
@@ -90,6 +90,12 @@ class Shrinker:
         if fails and self._told is not None:
             self._told(self.tried, plan)
         return fails
+
+
+def _with(plan: Plan, name: str, entries: tuple[Any, ...]) -> Plan:
+    """The plan with another list of this name."""
+    changes: dict[str, Any] = {name: entries}
+    return replace(plan, **changes)
 
 
 def shrunk(
