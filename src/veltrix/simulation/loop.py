@@ -241,7 +241,8 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
-            self.call_exception_handler({"message": f"in {callback!r}", "exception": error})
+            name = getattr(callback, "__qualname__", type(callback).__name__)  # no addresses: histories compare
+            self.call_exception_handler({"message": f"in {name}", "exception": error})
 
     def _advance(self, most_s: float) -> None:
         """Let time pass to the next timer; every timer of that instant wakes its life."""

@@ -97,8 +97,8 @@ class Witness:
 
         return looked
 
-    def _look(self, *, surely: bool) -> None:
-        """Every partition's head with what stands behind it, and every pool, if anything was written since."""
+    def _look(self, *, surely: bool = True) -> None:
+        """Every partition's head with what stands behind it, and every pool, where anything may be new."""
         if self._ledger.version == self._looked and not surely:
             return
         self._looked = self._ledger.version
