@@ -66,9 +66,7 @@ class NotificationService:
         recent, events = Recent(), Events(queries, clock)
         book = OwnBook(None if reach is None else reach.outreach)
         gatherer = Gatherer(queries, vault, events, recent, book)
-        self._notices = notices
-        self._texts = shared_texts()
-        self._queries = queries
+        self._notices, self._queries, self._texts = notices, queries, shared_texts()
         renderer = Renderer(settings.mail_sender(), settings.signer, self._texts, book)
         choices = None if reach is None else Choices(reach.outreach, reach.secret_key)
         ways = mail_ways(channels, gatherer, renderer, settings, reach)
@@ -105,17 +103,7 @@ class NotificationService:
             tracer,
             choices,
         )
-        self._ordering = (
-            None
-            if reach is None
-            else Ordering(
-                reach.outreach,
-                reach.fulfilment,
-                clock,
-                self._dispatcher.wake,
-                tuple(channel.name for channel in channels),
-            )
-        )
+        self._ordering = _ordering(reach, clock, self._dispatcher.wake, channels)
         self._planning: list[asyncio.Task[None]] = []
         self._dispatching: asyncio.Task[None] | None = None
 
@@ -187,6 +175,15 @@ def mail_ways(
             secret_key=b"" if reach is None else reach.secret_key,
         )
     return ways
+
+
+def _ordering(
+    reach: Reach | None, clock: Clock, wake: Callable[[], None], channels: Sequence[Channel]
+) -> Ordering | None:
+    if reach is None:
+        return None
+    names = tuple(channel.name for channel in channels)
+    return Ordering(reach.outreach, reach.fulfilment, clock, wake, names)
 
 
 def _standing(settings: NotificationSettings, clock: Clock, reach: Reach | None) -> Standing | None:

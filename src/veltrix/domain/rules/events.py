@@ -165,6 +165,6 @@ STEPS: dict[type[Command], Callable[[Context, Command], Decided]] = {
 
 STEPS_2: dict[type[Command], Callable[[Context, Command], Decided]] = {
     **STEPS,
-    Remind: remind,  # type: ignore[dict-item]
+    Remind: remind,  # type: ignore[dict-item] # each step takes the command it is filed under
 }
 """Rules version 2: people are reminded."""
