@@ -241,7 +241,7 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
-            name = getattr(callback, "__qualname__", type(callback).__name__)  # no addresses: histories compare
+            name = getattr(callback, "__qualname__", "")  # and no address: histories are compared
             self.call_exception_handler({"message": f"in {name}", "exception": error})
 
     def _advance(self, most_s: float) -> None:

@@ -17,6 +17,8 @@ from veltrix.simulation.organizers import Organizers
 PATIENCE_S: Final = 4.0
 RATE_PER_S: Final = 20.0
 ORGANIZER_SHARE: Final = 0.02
+POLITE_SHARE: Final = 0.8
+"""Of those who are told to come back later, so many do not at once."""
 HERD_SHARE: Final = 0.002
 HERDS: Final = (10, 20, 40, 150)
 FREE: Final = {"amount_minor": 0, "currency": "EUR"}
@@ -195,7 +197,8 @@ class Workload:
                 if said.settled:
                     return
             said.tries += 1
-            await asyncio.sleep(0.5 * self.random.random())
+            polite = said.status in (429, 503) and self.random.random() < POLITE_SHARE
+            await asyncio.sleep((2.0 if polite else 0.5) * self.random.random())
 
     def _any_host(self) -> Host:
         return self.random.choice(
