@@ -12,6 +12,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
+from urllib.parse import quote
 
 import icalendar
 
@@ -23,6 +24,7 @@ CANCEL: Final = "CANCEL"
 
 _PERSONAL: Final = "X-VELTRIX-PERSONAL"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_IN_MAILTO: Final = "@!$'*+=~"
 _LINE_BYTES: Final = 75  # RFC 5545, 3.1: without the line break
 
 
@@ -56,7 +58,7 @@ class Invite:
         entry.add("transp", "TRANSPARENT" if method == CANCEL else "OPAQUE")
         entry.add("url", page_url)
         name, address = organizer
-        entry.add("organizer", icalendar.vCalAddress(f"mailto:{address}", params={"CN": _parameter(name)}))
+        entry.add("organizer", icalendar.vCalAddress(_mailto(address), params={"CN": _parameter(name)}))
         entry.add(_PERSONAL, "1")
         calendar = icalendar.Calendar()
         calendar.add("prodid", "-//Veltrix//Veltrix//EN")
@@ -75,7 +77,7 @@ class Invite:
         """The file for one person, in base64."""
         attendee = (
             f'ATTENDEE;CN="{_parameter(entry.name)}";CUTYPE=INDIVIDUAL;ROLE=REQ-PARTICIPANT;'
-            f"PARTSTAT=ACCEPTED;RSVP=FALSE:mailto:{entry.email}"
+            f"PARTSTAT=ACCEPTED;RSVP=FALSE:{_mailto(entry.email)}"
         )
         own = f"UID:{entry.uid}\r\nSEQUENCE:{entry.sequence}\r\nDTSTAMP:{_stamp(entry.stamp_ms // 1000)}\r\n"
         personal = own.encode("ascii") + folded(attendee)
@@ -106,6 +108,11 @@ def _utc(ms: int) -> datetime:
 @lru_cache(maxsize=1_024)
 def _stamp(second: int) -> str:
     return _utc(second * 1000).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _mailto(address: str) -> str:
+    """An address as a URI (RFC 6068): a `?` in it would begin headers of somebody else's choice."""
+    return f"mailto:{quote(address, safe=_IN_MAILTO)}"
 
 
 def _parameter(value: str) -> str:
