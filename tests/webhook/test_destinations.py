@@ -16,7 +16,7 @@ KNOWN = {
 }
 
 
-async def look(host, port, family):
+async def look(host, port):
     """A resolver that knows three names."""
     if host not in KNOWN:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")

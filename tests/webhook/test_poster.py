@@ -302,7 +302,7 @@ class Changing:
         self.answers = list(answers)
         self.asked = 0
 
-    async def look(self, host, port, family):
+    async def look(self, host, port):
         """The next answer."""
         self.asked += 1
         address = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

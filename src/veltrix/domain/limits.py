@@ -172,7 +172,7 @@ WEBHOOK_TIMEOUT_S: Final = 15.0
 WEBHOOK_CONNECT_S: Final = 5.0
 WEBHOOK_EXCERPT_BYTES: Final = 1024
 WEBHOOK_EXCERPT_S: Final = 1.0
-WEBHOOK_ANSWER_HEADERS_MAX: Final = 64
+WEBHOOK_HEAD_MAX_BYTES: Final = 32 * 1024
 WEBHOOK_CONNECTIONS_PER_HOST: Final = 128
 WEBHOOK_CONNECTION_IDLE_S: Final = (
     4.0  # servers close theirs after five: who is later cannot know what arrived

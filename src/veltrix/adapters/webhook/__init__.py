@@ -1,4 +1,4 @@
-"""Webhooks: signed posts over aiohttp, and the guard that keeps them out of the operator's own network."""
+"""Webhooks: signed posts, and the guard that keeps them out of the operator's own network."""
 
 from veltrix.adapters.webhook.destinations import WebhookDestinations
 from veltrix.adapters.webhook.guard import Names

@@ -10,40 +10,39 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import lru_cache
-from typing import Final
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
-import aiohttp
+import aiohappyeyeballs
 from yarl import URL
 
 from veltrix.adapters.webhook.addresses import Allowed
-from veltrix.adapters.webhook.guard import Forbidden, Guard, Names
+from veltrix.adapters.webhook.exchange import Answered, Exchange, Unanswered
+from veltrix.adapters.webhook.guard import AddrInfo, Forbidden, Guard, Names
 from veltrix.domain import limits
 
-_LEFT_OUT: Final = ("Accept", "Accept-Encoding")
+__all__ = ["Answered", "NotSent", "Unanswered", "WebhookClient"]
+
+_HAPPY_EYEBALLS_S = 0.25
 
 
 class NotSent(Exception):
     """Nothing of the request left this machine, or the connection never stood."""
 
 
-class Unanswered(Exception):
-    """The request left, wholly or in part, and no answer came that one could read."""
+class Target(NamedTuple):
+    """Where a URL leads, and the first lines of every request to it."""
 
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The status of an answer, its `Retry-After`, and the beginning of its body."""
-
-    status: int
-    retry_after: str | None
-    beginning: bytes
+    secure: bool
+    host: str
+    port: int
+    head: bytes
 
 
 class WebhookClient:
-    """Connections to whoever receives webhooks. Makes its sessions at the first request, in that loop."""
+    """Connections to whoever receives webhooks: kept for a while, and bounded for each host."""
 
     def __init__(
         self,
@@ -52,44 +51,57 @@ class WebhookClient:
         names: Names | None = None,
         tls_context: ssl.SSLContext | None = None,
         timeout_s: float = limits.WEBHOOK_TIMEOUT_S,
-        connect_s: float = limits.WEBHOOK_CONNECT_S,
     ) -> None:
-        self._allowed = allowed
+        self._guards = {True: Guard(allowed), False: Guard(allowed, listed_only=True)}
         self._names = names
         self._tls_context = tls_context
         self._timeout_s = timeout_s
-        self._connect_s = min(connect_s, timeout_s)
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
-        self._rooms: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._connect_s = min(limits.WEBHOOK_CONNECT_S, timeout_s)
+        self._idle: dict[tuple[bool, str, int], list[Exchange]] = {}
+        self._rooms: WeakValueDictionary[tuple[str, int], asyncio.Semaphore] = WeakValueDictionary()
+        self._sweeping: asyncio.TimerHandle | None = None
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answered:
         """Send the body and wait for the answer. Raises `NotSent` or `Unanswered`, and nothing else."""
         try:
-            target = _url(url)
-            session = self._sessions.get(target.scheme) or self._session(target.scheme)
+            target = _target(url)
         except ValueError as error:
             raise NotSent(f"the URL cannot be used: {error}") from None
-        room = await self._room(target.raw_authority)
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        request = b"%s%scontent-length: %d\r\n\r\n%s" % (
+            target.head,
+            lines.encode("latin-1"),
+            len(body),
+            body,
+        )
+        room = await self._room(target.host, target.port)
         try:
-            answer = await session.post(target, data=body, headers=headers, allow_redirects=False)
-            return Answered(answer.status, answer.headers.get("Retry-After"), await _beginning(answer))
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-            raise NotSent(_before(error)) from error
-        except TimeoutError as error:
-            raise Unanswered(f"no answer within {self._timeout_s:.0f} s") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unanswered(f"no answer: {type(error).__name__}") from error
+            exchange = self._kept(target) or await self._connected(target)
+            answer = await exchange.send(request, self._timeout_s)
+            if exchange.reusable:
+                self._keep(target, exchange)
+            return answer
         finally:
             room.release()
 
-    async def _room(self, host: str) -> asyncio.Semaphore:
-        """One of the connections that a host may have, first come first served.
+    async def close(self) -> None:
+        """Close the connections that are idle; safe to call twice."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+        for kept in self._idle.values():
+            for exchange in kept:
+                exchange.close()
+        self._idle.clear()
+        if self._names is not None:
+            await self._names.close()
+            self._names = None
 
-        aiohttp's own bound is not fair: who asks again at once gets the connection that others wait for.
-        """
-        room = self._rooms.get(host)
+    async def _room(self, host: str, port: int) -> asyncio.Semaphore:
+        """One of the connections that a host may have, first come first served."""
+        room = self._rooms.get((host, port))
         if room is None:
-            room = self._rooms[host] = asyncio.Semaphore(limits.WEBHOOK_CONNECTIONS_PER_HOST)
+            room = self._rooms[host, port] = asyncio.Semaphore(limits.WEBHOOK_CONNECTIONS_PER_HOST)
         if not room.locked():
             await room.acquire()
             return room
@@ -100,80 +112,106 @@ class WebhookClient:
             raise NotSent("every connection to its host stayed busy") from None
         return room
 
-    async def close(self) -> None:
-        """Close the connections; safe to call twice."""
-        sessions, self._sessions = self._sessions, {}
-        for session in sessions.values():
-            await session.close()
-        if self._names is not None:
-            await self._names.close()
-            self._names = None
+    def _kept(self, target: Target) -> Exchange | None:
+        """A connection that lies idle, the one used last."""
+        kept = self._idle.get((target.secure, target.host, target.port))
+        oldest_s = asyncio.get_running_loop().time() - limits.WEBHOOK_CONNECTION_IDLE_S
+        while kept:
+            exchange = kept.pop()
+            if exchange.reusable and exchange.idle_since_s > oldest_s:
+                return exchange
+            exchange.close()
+        return None
 
-    def _session(self, scheme: str) -> aiohttp.ClientSession:
-        """The session of a scheme: without TLS, only to networks that an operator lists."""
-        if scheme not in ("https", "http"):
-            raise ValueError(f"{scheme} is neither https nor http")
+    def _keep(self, target: Target, exchange: Exchange) -> None:
+        loop = asyncio.get_running_loop()
+        exchange.idle_since_s = loop.time()
+        self._idle.setdefault((target.secure, target.host, target.port), []).append(exchange)
+        if self._sweeping is None:
+            self._sweeping = loop.call_later(limits.WEBHOOK_CONNECTION_IDLE_S, self._sweep)
+
+    def _sweep(self) -> None:
+        """Close what lies idle too long; again later while any is left."""
+        loop = asyncio.get_running_loop()
+        oldest_s = loop.time() - limits.WEBHOOK_CONNECTION_IDLE_S
+        for key, kept in list(self._idle.items()):
+            stale = [each for each in kept if each.idle_since_s <= oldest_s or not each.reusable]
+            for exchange in stale:
+                exchange.close()
+            kept[:] = [each for each in kept if each not in stale]
+            if not kept:
+                del self._idle[key]
+        self._sweeping = (
+            loop.call_later(limits.WEBHOOK_CONNECTION_IDLE_S, self._sweep) if self._idle else None
+        )
+
+    async def _connected(self, target: Target) -> Exchange:
+        """A new connection, judged where it goes. Raises `NotSent`."""
+        try:
+            async with asyncio.timeout(self._connect_s):
+                infos = await self._infos(target)
+                return await self._connect(target, infos)
+        except TimeoutError:
+            raise NotSent("no connection in time") from None
+        except Forbidden as error:
+            raise NotSent(f"not allowed: {error.why}") from None
+        except ssl.SSLCertVerificationError as error:
+            raise NotSent(f"the certificate does not hold: {error.verify_message}") from None
+        except ssl.SSLError as error:
+            raise NotSent(f"no TLS: {error.reason or error}") from None
+        except (OSError, RuntimeError) as error:  # uvloop has errors of its own for sockets
+            raise NotSent(f"no connection: {error}") from None
+
+    async def _infos(self, target: Target) -> list[AddrInfo]:
+        """Where the name leads now; raises `Forbidden` when nothing of it may be gone to."""
         self._names = self._names or Names()
-        connector = aiohttp.TCPConnector(
-            limit=0,  # `_room` bounds them
-            keepalive_timeout=limits.WEBHOOK_CONNECTION_IDLE_S,
-            resolver=self._names,
-            ttl_dns_cache=limits.WEBHOOK_NAMES_KEPT_S,
-            socket_factory=Guard(self._allowed, listed_only=scheme == "http"),
-            ssl=self._tls_context or True,
+        try:
+            infos = await self._names.look(target.host, target.port)
+        except (OSError, UnicodeError):
+            raise NotSent("the name does not resolve") from None
+        guard = self._guards[target.secure]
+        refusals = [guard.refusal(info[4][0]) for info in infos]
+        if infos and all(refusals):  # what is mixed is told apart socket by socket
+            raise Forbidden(infos[0][4][0], refusals[0] or "")
+        return infos
+
+    async def _connect(self, target: Target, infos: list[AddrInfo]) -> Exchange:
+        loop = asyncio.get_running_loop()
+        connected = await aiohappyeyeballs.start_connection(
+            infos,
+            loop=loop,
+            happy_eyeballs_delay=_HAPPY_EYEBALLS_S,
+            socket_factory=self._guards[target.secure],
         )
-        self._sessions[scheme] = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=_LEFT_OUT,
-            timeout=aiohttp.ClientTimeout(total=self._timeout_s, connect=self._connect_s),
-            trust_env=False,
-            auto_decompress=False,
-            read_bufsize=4 * limits.WEBHOOK_EXCERPT_BYTES,
-            max_headers=limits.WEBHOOK_ANSWER_HEADERS_MAX,
-        )
-        return self._sessions[scheme]
+        try:
+            _, exchange = await loop.create_connection(
+                Exchange,
+                sock=connected,
+                ssl=self._tls() if target.secure else None,
+                server_hostname=target.host.rstrip(".") if target.secure else None,
+            )
+        except BaseException:
+            with suppress(OSError):
+                connected.close()
+            raise
+        return exchange
 
-
-async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
-    """The first KiB of the body. What is longer, or comes too slowly, is cut off with its connection."""
-    most = limits.WEBHOOK_EXCERPT_BYTES
-    content = answer.content
-    if content.is_eof() and content.total_bytes <= most:  # all of it is here, as it mostly is
-        kept = content.read_nowait() if content.total_bytes else b""
-        answer.release()
-        return kept
-    kept = b""
-    try:
-        async with asyncio.timeout(limits.WEBHOOK_EXCERPT_S):
-            while len(kept) <= most:
-                part = await content.read(most + 1 - len(kept))
-                if not part:
-                    answer.release()
-                    return kept
-                kept += part
-    except (TimeoutError, aiohttp.ClientError, OSError):
-        pass  # the status has been read: how the rest of the answer ends changes nothing
-    answer.close()
-    return kept[:most]
-
-
-def _before(error: Exception) -> str:
-    """Why no connection came about, without more than that."""
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return "no connection in time"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "the name does not resolve"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"the certificate does not hold: {error.certificate_error}"
-    if isinstance(error, aiohttp.ClientConnectorSSLError):
-        return f"no TLS: {error.os_error}"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        cause = error.os_error
-        return f"not allowed: {cause.why}" if isinstance(cause, Forbidden) else f"no connection: {cause}"
-    return "the URL cannot be used"
+    def _tls(self) -> ssl.SSLContext:
+        if self._tls_context is None:
+            self._tls_context = ssl.create_default_context()
+        return self._tls_context
 
 
 @lru_cache(maxsize=1_024)
-def _url(text: str) -> URL:
-    return URL(text)
+def _target(text: str) -> Target:
+    """Raises `ValueError` for a URL that no request can go to."""
+    url = URL(text)
+    host, port = url.raw_host, url.port
+    if url.scheme not in ("https", "http") or not host or not port:
+        raise ValueError(f"{url.scheme or 'it'} is neither https nor http with a host")
+    named = f"[{host}]" if ":" in host else host
+    shown = named if url.is_default_port() else f"{named}:{port}"
+    head = f"POST {url.raw_path_qs} HTTP/1.1\r\nhost: {shown}\r\n"
+    if any(character in "\r\n" for character in head.replace("\r\n", "", 2)) or not head.isascii():
+        raise ValueError("it has characters that no request can have")
+    return Target(url.scheme == "https", host, port, head.encode("ascii"))

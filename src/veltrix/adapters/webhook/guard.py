@@ -12,16 +12,13 @@ import errno
 import socket
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
-
-from aiohttp.abc import AbstractResolver, ResolveResult
+from typing import Any
 
 from veltrix.adapters.webhook.addresses import Allowed
 from veltrix.domain import limits
 
 AddrInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
-Look = Callable[[str, int, socket.AddressFamily], Awaitable[list[AddrInfo]]]
-_NUMERIC: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+Look = Callable[[str, int], Awaitable[list[AddrInfo]]]
 
 
 class Forbidden(OSError):
@@ -42,49 +39,77 @@ class Guard:
     def __call__(self, info: AddrInfo) -> socket.socket:
         """A socket for this address; raises `Forbidden`."""
         family, kind, protocol, _, address = info
-        host = address[0]
-        why = self._allowed.refusal(host)
-        if why is None and self._listed_only and not self._allowed.listed(host):
-            why = "reached without TLS, which is for networks in webhooks.allow_networks only"
+        why = self.refusal(address[0])
         if why is not None:
-            raise Forbidden(host, why)
+            raise Forbidden(address[0], why)
         return socket.socket(family, kind, protocol)
 
+    def refusal(self, host: str) -> str | None:
+        """Why no socket is made for an address; None when one is."""
+        why = self._allowed.refusal(host)
+        if why is None and self._listed_only and not self._allowed.listed(host):
+            return "reached without TLS, which is for networks in webhooks.allow_networks only"
+        return why
 
-class Names(AbstractResolver):
+
+class Names:
     """Resolves names on threads of its own: a name server that hangs keeps nobody else's threads.
 
-    `look` stands in for the operating system's resolver in tests.
+    What it says is kept for `limits.WEBHOOK_NAMES_KEPT_S`, and many who ask at once ask once. `ask` stands in
+    for the operating system's resolver in tests.
     """
 
-    def __init__(self, look: Look | None = None) -> None:
+    def __init__(self, ask: Look | None = None) -> None:
         self._threads = ThreadPoolExecutor(limits.WEBHOOK_LOOKUPS_MAX, "webhook-names")
-        self._look = look or self._ask_system
+        self._ask = ask or self._ask_system
+        self._asked: dict[tuple[str, int], tuple[float, asyncio.Task[list[AddrInfo]]]] = {}
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """The addresses of a name. Raises `OSError` when it has none."""
-        return [
-            ResolveResult(
-                hostname=host, host=address[0], port=port, family=found, proto=protocol, flags=_NUMERIC
-            )
-            for found, _, protocol, _, address in await self._look(host, port, family)
-        ]
+    async def look(self, host: str, port: int) -> list[AddrInfo]:
+        """Where a name leads, or an address as it is. Raises `OSError` when it leads nowhere."""
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        known = self._asked.get((host, port))
+        if known is None or known[0] < now_s:
+            self._forget(now_s)
+            task = loop.create_task(self._looked(host, port), name=f"webhook-name/{host}")
+            task.add_done_callback(_seen)
+            known = self._asked[host, port] = (now_s + limits.WEBHOOK_NAMES_KEPT_S, task)
+        try:
+            return await asyncio.shield(known[1])
+        except (OSError, UnicodeError):
+            self._asked.pop((host, port), None)
+            raise
 
     async def addresses(self, host: str) -> list[str]:
-        """The addresses of a name, as text. Raises `OSError` when it has none."""
-        return [info[4][0] for info in await self._look(host, 0, socket.AF_UNSPEC)]
+        """The addresses of a name, as text, asked anew. Raises `OSError` when it has none."""
+        return [info[4][0] for info in await self._looked(host, 0)]
 
     async def close(self) -> None:
         """Take no more questions; those that hang are left behind."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        for _, task in self._asked.values():
+            task.cancel()
+        self._asked.clear()
 
-    async def _ask_system(self, host: str, port: int, family: socket.AddressFamily) -> list[AddrInfo]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
+    async def _looked(self, host: str, port: int) -> list[AddrInfo]:
+        infos = await self._ask(host, port)
+        if not infos:
+            raise socket.gaierror(socket.EAI_NONAME, "the name has no address")
+        return infos
+
+    def _forget(self, now_s: float) -> None:
+        for key, (until_s, task) in list(self._asked.items()):
+            if until_s < now_s and task.done():
+                del self._asked[key]
+
+    async def _ask_system(self, host: str, port: int) -> list[AddrInfo]:
+        return await asyncio.get_running_loop().run_in_executor(
             self._threads,
-            lambda: socket.getaddrinfo(
-                host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
-            ),
+            lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG),
         )
+
+
+def _seen(task: asyncio.Task[list[AddrInfo]]) -> None:
+    """An error is told to whoever asked; where nobody waits any more, that is nobody's loss."""
+    if not task.cancelled():
+        task.exception()
