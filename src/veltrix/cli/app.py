@@ -12,6 +12,7 @@ from veltrix.cli import (
     auditing,
     clusters,
     configuring,
+    doctoring,
     endpoints,
     keys,
     loading,
@@ -43,6 +44,7 @@ app.command("serve", short_help="Run the whole platform here until Ctrl-C.")(ser
 app.command("run", short_help="Run one service of a cluster as a process of its own.")(running.run)
 app.command("demo", short_help="Show the whole platform at work, with a crowd.")(loading.demo)
 app.command("load", short_help="Let a crowd register, and check every answer.")(loading.load)
+app.command("doctor", short_help="Check a deployment end to end, and say what to do.")(doctoring.doctor)
 app.command("top", short_help="Show what runs, how fast and how far behind, live.")(topping.top)
 app.command("trace", short_help="Show the path of one registration, step by step.")(tracing.trace)
 app.command("audit", short_help="Compare the ledger with a replay of the log.")(auditing.audit)

@@ -88,7 +88,7 @@ RECEIVED_BYTES = counter(
 BROKER_RTT = gauge(
     "kafka_broker_rtt_seconds",
     KAFKA,
-    "Median round trip of requests to a broker, over some seconds.",
+    "Median round trip of requests to a broker, over some seconds; who reads waits for records in it.",
     ("client", "broker"),
     unit="seconds",
 )

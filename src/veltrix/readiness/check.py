@@ -31,7 +31,7 @@ async def examine(loaded: Loaded, *, processes: int | None = None) -> Verdict:
         *judge_files(loaded),
     ]
     if config.clustered:
-        findings += await _engines(config, processes)
+        findings += await examine_engines(config, processes)
     once = dict.fromkeys(findings)
     return Verdict(tuple(sorted(once, key=lambda finding: _GRAVITY[finding.level])))
 
@@ -41,7 +41,8 @@ def _open_files() -> int:
     return -1 if soft == resource.RLIM_INFINITY else soft
 
 
-async def _engines(config: Config, processes: int | None) -> list[Finding]:
+async def examine_engines(config: Config, processes: int | None) -> list[Finding]:
+    """What Kafka, PostgreSQL and etcd show as they run."""
     from veltrix.bootstrap.extra import require_extra
 
     try:
