@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 from veltrix.adapters.memory import (
     MemoryAccess,
@@ -264,7 +265,7 @@ class Cluster:
         answer: asyncio.Future[tuple[int, Any]] = self.loop.create_future()
         life = host.life
         if life is not None and host.service is not None:
-            raw = b"" if body is None else json.dumps(body).encode()
+            raw = b"" if body is None else msgspec.json.encode(body)
             self.network.send(
                 client, life, self._take, client, host, _scope(method, path, raw, headers), raw, answer
             )
@@ -313,7 +314,7 @@ class Cluster:
 
         await app(scope, receive, send)
         said = b"".join(parts)
-        value = (status, json.loads(said) if said else None)
+        value = (status, msgspec.json.decode(said) if said else None)
         self.network.send(host.name, self.loop.outside, _settle, answer, value)
 
 
