@@ -19,7 +19,8 @@ import uvloop
 
 _GREETING = b"220 sink.test\r\n"
 _OFFERS = b"250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 SIZE 50000000\r\n"
-_GROUP = b"250 2.1.0 fine\r\n250 2.1.5 fine\r\n354 go on\r\n"
+_FINE = b"250 2.1.0 fine\r\n"
+_GO_ON = b"354 go on\r\n"
 _KEPT = b"250 2.0.0 kept\r\n"
 _END = b"\r\n.\r\n"
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
@@ -27,7 +28,7 @@ _SLOW = re.compile(rb"post /slow(\d+)")
 
 
 class SmtpSink(asyncio.Protocol):
-    """Takes MAIL, RCPT and DATA as one group, and every message."""
+    """Takes MAIL, RCPT and DATA, as one group or one by one, and every message."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet."""
@@ -46,7 +47,7 @@ class SmtpSink(asyncio.Protocol):
             self._write(_KEPT)
         elif data.endswith(b"DATA\r\n"):
             self._in_message = True
-            self._write(_GROUP)
+            self._write(_FINE * (data.count(b"\n") - 1) + _GO_ON)
         elif data.startswith((b"EHLO", b"HELO")):
             self._write(_OFFERS)
         elif data.startswith(b"QUIT"):

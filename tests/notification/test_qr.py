@@ -114,7 +114,7 @@ def unpacked(png: bytes) -> list[list[bool]]:
             assert (height, depth, colour, rest) == (size, 1, 0, [0, 0, 0])
         data += body if kind == b"IDAT" else b""
         at += 12 + length
-    raw, width = zlib.decompress(data), size // 8
+    raw, width = zlib.decompress(data), -(-size // 8)
     rows: list[bytes] = []
     for start in range(0, len(raw), width + 1):
         line = raw[start + 1 : start + 1 + width]
@@ -125,4 +125,4 @@ def unpacked(png: bytes) -> list[list[bool]]:
                 for a, b in zip(line, rows[-1] if rows else line, strict=True)
             )
         )
-    return [[bool(byte >> (7 - bit) & 1) for byte in row for bit in range(8)] for row in rows]
+    return [[bool(byte >> (7 - bit) & 1) for byte in row for bit in range(8)][:size] for row in rows]

@@ -20,7 +20,7 @@ MASK: Final = 4
 ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"  # ISO/IEC 18004, table 5: two are 11 bits
 PICTURE_BYTES: Final = -(-SIDE * SIDE // 8)
 QUIET_MODULES: Final = 4  # what surrounds a code, on each side
-MODULE_PIXELS: Final = 8  # so that a module is one byte of a picture of one bit a pixel
+MODULE_PIXELS: Final = 4  # so that a module is one hexadecimal digit of a picture of one bit a pixel
 PIXELS: Final = (SIDE + 2 * QUIET_MODULES) * MODULE_PIXELS
 
 _WIDTH: Final = SIDE + 2 * QUIET_MODULES
@@ -28,11 +28,13 @@ _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _LEVEL: Final = 1
 _WINDOW_BITS: Final = 12  # with a small state to set up, zlib takes half the time
 _MEMORY_LEVEL: Final = 4
-_MODULE: Final = bytes.maketrans(b"01", b"\xff\x00")
-_SAME: Final = b"\2" + bytes(_WIDTH)  # "as the row above" (PNG, 9.2: the filter Up)
-_REST: Final = _SAME * (MODULE_PIXELS - 1)
-_BORDER: Final = b"\xff" * QUIET_MODULES
-_QUIET: Final = b"\0" + b"\xff" * _WIDTH + _SAME * (QUIET_MODULES * MODULE_PIXELS - 1)
+# Rows in hexadecimal, each a filter's byte and the pixels, filled up to a whole byte.
+_PADDING: Final = "f" * (_WIDTH % 2)
+_MODULE: Final = str.maketrans("01", "f0")
+_SAME: Final = "02" + "0" * (_WIDTH + len(_PADDING))  # "as the row above" (PNG, 9.2: the filter Up)
+_BEFORE: Final = "00" + "f" * QUIET_MODULES
+_AFTER: Final = "f" * QUIET_MODULES + _PADDING + _SAME * (MODULE_PIXELS - 1)
+_QUIET: Final = "00" + "f" * _WIDTH + _PADDING + _SAME * (QUIET_MODULES * MODULE_PIXELS - 1)
 
 
 class TicketCodes:
@@ -56,13 +58,10 @@ class TicketCodes:
 
     def png(self, ticket: str) -> bytes:
         """The picture of a ticket code with its quiet zone. Raises `KeyError` for what is none."""
-        modules = format(self.modules(ticket), f"0{SIDE * SIDE}b").encode().translate(_MODULE)
-        rows = [_QUIET]
-        for at in range(0, SIDE * SIDE, SIDE):
-            rows += (b"\0", _BORDER, modules[at : at + SIDE], _BORDER, _REST)
-        rows.append(_QUIET)
+        modules = format(self.modules(ticket), f"0{SIDE * SIDE}b").translate(_MODULE)
+        rows = f"{_AFTER}{_BEFORE}".join([modules[at : at + SIDE] for at in range(0, SIDE * SIDE, SIDE)])
         packing = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL)
-        packed = packing.compress(b"".join(rows)) + packing.flush()
+        packed = packing.compress(bytes.fromhex(f"{_QUIET}{_BEFORE}{rows}{_AFTER}{_QUIET}")) + packing.flush()
         return self._head + _chunk(b"IDAT", packed) + self._end
 
     def modules(self, ticket: str) -> int:

@@ -24,10 +24,15 @@ _WAIT: Final = re.compile(r"\b(\d{1,5}) ?(s|sec|secs|seconds?|m|min|mins|minutes
 
 
 class Answer(NamedTuple):
-    """An answer: its code, and its lines as one text."""
+    """An answer: its code, and what its lines say."""
 
     code: int
-    text: str
+    said: bytes
+
+    @property
+    def text(self) -> str:
+        """What it says, as text; most answers are a yes that nobody reads."""
+        return self.said.decode("utf-8", "replace").strip()
 
     @property
     def ok(self) -> bool:

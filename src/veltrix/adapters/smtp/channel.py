@@ -28,6 +28,7 @@ from veltrix.ports.channel import Attempt, Mail, Sent
 _MAILS_PER_CONNECTION: Final = 500
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _NO_PATH: Final = re.compile(r"[\x00-\x20\x7f<>]")
+_NO_LINE_END: Final = bytes(set(range(256)) - {10, 13})
 _LOCAL_PART_MAX_BYTES: Final = 64  # RFC 5321, 4.5.3.1.1
 _STEPS: Final = ("MAIL", "RCPT", "DATA")
 
@@ -178,7 +179,7 @@ class SmtpChannel:
                     await client.ehlo()
         except SMTPResponseException as error:
             client.close()
-            answer = Answer(error.code, error.message)
+            answer = Answer(error.code, error.message.encode("utf-8", "replace"))
             attempt = Attempt(Sent.NOT_SENT, said("connect", answer), code=_code(answer))
             raise _Failed(attempt) from error
         except (SMTPException, OSError, TimeoutError) as error:
@@ -225,9 +226,8 @@ def unfit(mail: Mail) -> str:
             return f"the {whose} address has more than {limits.EMAIL_MAX_CHARS} bytes"
         if len(path.rpartition("@")[0].encode()) > _LOCAL_PART_MAX_BYTES:
             return f"the {whose} address has more than {_LOCAL_PART_MAX_BYTES} bytes before the @"
-    content = mail.content
-    ends = content.count(b"\r\n")
-    if content.count(b"\n") != ends or content.count(b"\r") != ends:
+    ends = mail.content.translate(None, _NO_LINE_END)
+    if ends != b"\r\n" * (len(ends) // 2):
         return "the message holds a line end that is not CR LF"
     return ""
 

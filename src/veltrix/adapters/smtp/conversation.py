@@ -33,7 +33,7 @@ class Conversation(asyncio.Protocol):
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._partial = b""
-        self._lines: list[str] = []
+        self._lines: list[bytes] = []
         self._answers: list[Answer] = []
         self._wanted = 0
         self._waiter: asyncio.Future[None] | None = None
@@ -115,11 +115,14 @@ class Conversation(asyncio.Protocol):
         if not code.isdigit() or mark not in (b" ", b"-", b"", b"\r"):
             self._fail("the server speaks something else")
             return
-        self._lines.append(line[4:].decode("utf-8", "replace").strip())
         if mark == b"-":
+            self._lines.append(line[4:])
             return
-        answer = Answer(int(code), "\n".join(self._lines))
-        self._lines = []
+        said = line[4:]
+        if self._lines:
+            said = b"\n".join([*self._lines, said])
+            self._lines = []
+        answer = Answer(int(code), said)
         waiter = self._waiter
         if waiter is None or waiter.done():
             self._fail("the server spoke unasked")  # mostly that it closes what lay idle
