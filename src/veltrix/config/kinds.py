@@ -374,7 +374,7 @@ class Networks:
         if "/" in item and str(network.network_address) != item.partition("/")[0].lower():
             raise Wrong(f"has {item!r} in it, which is an address inside a network", f'write "{network}"')
         if network.prefixlen == 0:
-            raise Wrong(f"trusts every address there is ({item})", "name the proxies' own networks")
+            raise Wrong(f"has every address there is ({item})", "name the networks themselves")
         return network
 
     def from_text(self, text: str) -> Any:
