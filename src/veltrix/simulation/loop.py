@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import sys
+import warnings
 import weakref
 from asyncio import events
 from collections import deque
@@ -197,7 +198,10 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         for task in waiting:
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]  # as asyncio.gather does
-                with suppress(BaseException):  # a `finally` that awaits or asks for its loop finds neither
+                # A `finally` that awaits or asks for its loop finds neither, and what it would have awaited
+                # is no defect.
+                with suppress(BaseException), warnings.catch_warnings():
+                    warnings.simplefilter("ignore", RuntimeWarning)
                     task.get_coro().close()
         self._tasks.clear()
         self._graves.clear()

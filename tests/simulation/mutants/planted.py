@@ -18,7 +18,7 @@ from tests.simulation.mutants.catalogue import MUTANTS
 from tests.simulation.mutants.planting import Misplanted, plant
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
-SHRINK_RUNS = 120
+SHRINK_RUNS = 100
 
 
 def scenario_of(name: str) -> Path:
