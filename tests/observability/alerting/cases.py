@@ -179,6 +179,7 @@ def _healthy_services() -> dict[str, str]:
         f'veltrix_notice_attempts_total{{{notification}, channel="email", outcome="unknown"}}': flat(0),
         f'veltrix_notices{{{notification}, status="dead"}}': flat(5),
         f"veltrix_notices_held{{{notification}}}": flat(0),
+        f'veltrix_notices_waiting{{{notification}, channel="email"}}': flat(3),
         f'veltrix_notice_targets{{{notification}, state="closed"}}': flat(2),
         f'veltrix_notice_targets{{{notification}, state="open"}}': flat(0),
     }

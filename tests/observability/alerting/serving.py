@@ -295,15 +295,27 @@ NOTICES = [
     Case(
         "mail has not left for a quarter of an hour",
         "VeltrixNoticesLate",
-        {f"veltrix_notice_oldest_pending_seconds{{{NOTIFICATION}}}": flat(900)},
+        {
+            f"veltrix_notice_oldest_pending_seconds{{{NOTIFICATION}}}": flat(900),
+            f'veltrix_notices_waiting{{{NOTIFICATION}, channel="email"}}': flat(300),
+        },
         "5m",
-        [Fires(CRITICAL, "The oldest notice that is due has waited for 15m 0s.")],
+        [Fires(CRITICAL, "More than 20 notices wait, the oldest for 15m 0s.")],
     ),
     Case(
-        "one notice is tried again after four hours",
+        "three mailboxes say that one is to come again later",
         "VeltrixNoticesLate",
-        {f"veltrix_notice_oldest_pending_seconds{{{NOTIFICATION}}}": "0x200 14400x2 0x200"},
-        "50m30s",
+        {
+            f"veltrix_notice_oldest_pending_seconds{{{NOTIFICATION}}}": flat(14_400),
+            f'veltrix_notices_waiting{{{NOTIFICATION}, channel="email"}}': flat(3),
+        },
+        "50m",
+    ),
+    Case(
+        "a rush: many wait, and none for long",
+        "VeltrixNoticesLate",
+        {f'veltrix_notices_waiting{{{NOTIFICATION}, channel="email"}}': flat(5_000)},
+        "50m",
     ),
     Case(
         "notification does not read facts",

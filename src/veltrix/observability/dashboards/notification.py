@@ -10,8 +10,8 @@ _TOLD: Final = Row(
     "Are people told?",
     [
         Panel(
-            "Oldest notice that is due",
-            "below a minute",
+            "Oldest notice that still has to go out",
+            "below a minute, or a single one that is tried again",
             Unit.SECONDS,
             [Query("max(veltrix_notice_oldest_pending_seconds)")],
             "VeltrixNoticesLate",
@@ -126,6 +126,7 @@ _WORK: Final = Row(
             Unit.NUMBER,
             [Query("max by (channel) (veltrix_notices_waiting)", "{{channel}}")],
             "VeltrixNoticesLate",
+            empty="nothing has ever had to wait since the process started",
         ),
         Panel(
             "Held until an operator decides",

@@ -56,8 +56,8 @@ _HEALTH: Final = Row(
             good_below(1, 10),
         ),
         Panel(
-            "Oldest notice that is due",
-            "below a minute",
+            "Oldest notice that still has to go out",
+            "below a minute, or a single one that is tried again",
             Unit.SECONDS,
             [Query("max(veltrix_notice_oldest_pending_seconds)")],
             "VeltrixNoticesLate",

@@ -6,6 +6,9 @@ from typing import Final
 
 from veltrix.observability.rules.model import Alert, Group, Severity
 
+# A few notices may wait for hours, each for a mailbox of its own that says "later": that is no outage.
+_MANY: Final = 20
+
 NOTICES: Final = Group(
     "veltrix-notices",
     "15s",
@@ -13,10 +16,13 @@ NOTICES: Final = Group(
         Alert(
             name="VeltrixNoticesLate",
             severity=Severity.CRITICAL,
-            expr="max(veltrix_notice_oldest_pending_seconds) > 600",
+            expr=(
+                "max(veltrix_notice_oldest_pending_seconds) > 600\n"
+                f"and sum(max by (channel) (veltrix_notices_waiting)) > {_MANY}"
+            ),
             hold="2m",
             summary="Notices do not leave: people are not told what became of them.",
-            description="The oldest notice that is due has waited for {{ $value | humanizeDuration }}.",
+            description="More than 20 notices wait, the oldest for {{ $value | humanizeDuration }}.",
         ),
         Alert(
             name="VeltrixNoticesUnplanned",
