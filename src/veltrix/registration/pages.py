@@ -42,6 +42,7 @@ _ASSETS: Final = {
     "app.css": b"text/css; charset=utf-8",
     "event.js": b"text/javascript; charset=utf-8",
     "docs.js": b"text/javascript; charset=utf-8",
+    "registration.js": b"text/javascript; charset=utf-8",
     "icon.svg": b"image/svg+xml",
 }
 _POLICY: Final = (
@@ -264,6 +265,7 @@ class Pages:
             it=registration_view(registration, event, opened, core.links, language, ahead),
             event=event_view(event, language, core.ports.clock.now_ms()),
             link=subject.link,
+            version=registration.version,
             key=self._new_key(),
             said=TEXTS[language].get(f"done_{said}", ""),
             problem=None if problem is None else problem.body(language, call.trace.trace_id),
