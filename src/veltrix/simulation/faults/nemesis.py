@@ -21,6 +21,7 @@ from veltrix.simulation.faults.processes import SLOW_STEP_S
 from veltrix.simulation.faults.scene import Scene
 
 MEAN_PAUSE_S: Final = 0.8
+ENABLED_SHARE: Final = 0.5
 BROKEN_SHARE: Final = 0.6
 """Of the hosts that the core can do without, so many stay broken."""
 
@@ -54,7 +55,7 @@ class Nemesis:
         self.shares = {
             name: fault.share * (0.2 + random.expovariate(1.0))
             for name, fault in FAULTS.items()
-            if random.random() < 0.5
+            if random.random() < ENABLED_SHARE
         } or {"crash": 1.0}
         self._running: set[asyncio.Task[None]] = set()
         self._calm = False
