@@ -11,8 +11,10 @@ import pytest
 
 from tests.engines import unavailable
 from tests.observability.alerting import engines, objectives, processes, serving
-from tests.observability.alerting.cases import HEALTHY, STEP_S, Case, metrics_of
+from tests.observability.alerting.cases import HEALTHY, STEP_S, Case, flat, metrics_of, of, rising
+from tests.observability.asking import queries
 from veltrix.cluster.tools import EngineMissing, Tools
+from veltrix.observability.catalogue import CATALOGUE, Metric, Type
 from veltrix.observability.rules.deciding import DECIDING
 from veltrix.observability.rules.engines import ENGINES
 from veltrix.observability.rules.groups import GROUPS, alerts
@@ -125,3 +127,41 @@ def test_every_group_has_cases():
 def test_promtool_finds_nothing_wrong(promtool: Path):
     """`promtool check rules` passes on the file that is shipped."""
     run(promtool, "check", "rules", "--lint=all", "--lint-fatal", str(RULES))
+
+
+def anything(metric: Metric) -> dict[str, str]:
+    """Series of a metric with a value for each of its labels, as if something had happened."""
+    labels = 'job="veltrix", service="registration", instance="registration-1"'
+    labels += "".join(f', {label}="something"' for label in metric.labels if f"{label}=" not in labels)
+    if metric.type is Type.HISTOGRAM:
+        buckets = {f'{metric.name}_bucket{{{labels}, le="{le}"}}': rising(10) for le in ("1.0", "+Inf")}
+        return buckets | {f"{metric.name}_{end}{{{labels}}}": rising(10) for end in ("sum", "count")}
+    return {f"{metric.exposed}{{{labels}}}": rising(10)}
+
+
+def test_what_may_be_empty_is_not_when_something_happens(promtool: Path, tmp_path: Path):
+    """Every query of a panel that says that a healthy platform gives no series gives some otherwise."""
+    series = {"up{" + of("processing") + "}": flat(0)}  # an alert fires
+    for metric in CATALOGUE:
+        series |= anything(metric)
+    exprs = [asked.expr for asked in queries(60) if asked.may_be_empty]
+    assert len(exprs) > 5
+    document = {
+        "rule_files": [str(RULES)],
+        "evaluation_interval": "60s",
+        "tests": [
+            {
+                "interval": f"{STEP_S}s",
+                "input_series": [{"series": name, "values": values} for name, values in series.items()],
+                "promql_expr_test": [
+                    {
+                        "expr": f"count({expr}) > bool 0",
+                        "eval_time": "10m",
+                        "exp_samples": [{"labels": "{}", "value": 1}],
+                    }
+                    for expr in exprs
+                ],
+            }
+        ],
+    }
+    run(promtool, "test", "rules", written(tmp_path, "tests.yml", document))
