@@ -27,6 +27,7 @@ from tests.conformance.on_postgres import (
 )
 from tests.conformance.postgres_faults import superuser
 from tests.conformance.test_notices import LEASE_MS, notice, result
+from tests.domain.room import event_spec
 from tests.engines import PostgresServer
 from veltrix.adapters.postgres import (
     Postgres,
@@ -40,6 +41,7 @@ from veltrix.adapters.postgres import (
     migrating,
     scrub,
 )
+from veltrix.adapters.postgres.migrations.platform import p0008_reminders
 from veltrix.adapters.postgres.roles import (
     AUDIT,
     NOTIFICATION,
@@ -49,6 +51,7 @@ from veltrix.adapters.postgres.roles import (
     ROLES,
     scram_verifier,
 )
+from veltrix.domain.commands import CreateEvent
 from veltrix.ports.access import ApiKey
 from veltrix.ports.errors import Mismatch, OutcomeUnknown, Rejected, Unavailable
 from veltrix.ports.notices import NoticeStatus, Planned
@@ -236,6 +239,31 @@ async def test_each_role_can_do_its_work(server: PostgresServer, tmp_path: Path)
     finally:
         for each in opened.values():
             await each.close()
+
+
+async def test_events_of_an_older_version_get_their_reminders(server: PostgresServer, tmp_path: Path):
+    """The step to reminders says of every event that is yet to come when it begins and when people are to be
+    reminded of it; the processes of the version before go on committing as they do."""
+    ledger = OwnLedger(await opened_server(tmp_path, server, PROCESSING))
+    at = await desk(ledger)
+    specs = [
+        event_spec(slug=f"in-{number}", time_zone=zone)
+        for number, zone in enumerate(["Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "UTC"])
+    ]
+    events = {await at.create(spec): spec for spec in specs}
+    await at.decide(at.ask(CreateEvent(event_spec(slug="draft"), "key_hash")))
+    async with superuser(server) as other:
+        await other.execute("UPDATE ledger.events SET starts_ms = NULL, remind_ms = NULL")
+        await other.execute(p0008_reminders.FILL)
+        found = await other.fetch("SELECT id, starts_ms, remind_ms FROM ledger.events WHERE status = 'open'")
+        drafts = await other.fetch("SELECT remind_ms FROM ledger.events WHERE status = 'draft'")
+        commits = await other.fetchval("SELECT count(*) FROM pg_proc WHERE proname = 'commit_batch'")
+    assert {tuple(row) for row in found} == {
+        (event, spec.starts_ms(), spec.starts_ms() - 24 * 3_600_000) for event, spec in events.items()
+    }
+    assert [row["remind_ms"] for row in drafts] == [None]
+    assert commits == 2
+    await ledger.close()
 
 
 DEFECTS = {
