@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup engines demo run test check bench bench-cluster bench-notify rehearse simulate mutants provisioning format lock clean \
+.PHONY: help setup engines demo run test check bench bench-cluster bench-notify bench-simulate rehearse simulate mutants provisioning format lock clean \
 	lint lint-format lint-code lint-types lint-rooms \
 	test-house test-unit test-conformance test-api test-cluster test-watching test-e2e
 
@@ -92,6 +92,9 @@ bench-cluster: engines ## how fast a cluster on this machine is, and where the t
 
 bench-notify: $(DEV) ## mails and webhooks a second of a core, beside their limits (QUICK=1: only that it works)
 	@$(BIN)/python -m benchmarks.notify $(if $(QUICK),--quick)
+
+bench-simulate: $(DEV) ## simulated seconds a second of a core, and where the time goes (QUICK=1: only that it works)
+	@$(BIN)/python -m benchmarks.simulate $(if $(QUICK),--quick)
 
 rehearse: engines ## faults on a cluster under load: recovery times, promises kept (REPEAT=5, HOSTS=3 as root for cuts)
 	@$(BIN)/veltrix cluster rehearse --repeat $(or $(REPEAT),1) --hosts $(or $(HOSTS),0)
