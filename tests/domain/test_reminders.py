@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from tests.domain.room import NOW_MS, Room, event_spec, kinds
 from veltrix.domain import commands as ask
 from veltrix.domain import limits
-from veltrix.domain.commands import Actor
+from veltrix.domain.commands import Actor, Command
 from veltrix.domain.decider import REMINDING_RULES
 from veltrix.domain.event import EventSpec, EventStatus
 from veltrix.domain.facts import FactKind
@@ -25,14 +26,16 @@ HOUR_MS = 3_600_000
 BEGIN = datetime.fromtimestamp(NOW_MS / 1000, UTC)
 
 
-def starting(hours: float, **changes: object) -> EventSpec:
+def starting(hours: float, **changes: Any) -> EventSpec:
     """An event that begins so many hours after the room's first instant, and lasts ten."""
     start = BEGIN + timedelta(hours=hours)
-    times = {
-        "starts_local": f"{start:%Y-%m-%dT%H:%M}",
-        "ends_local": f"{start + timedelta(hours=10):%Y-%m-%dT%H:%M}",
-    }
-    return event_spec(time_zone="UTC", **times, **changes)
+    end = start + timedelta(hours=10)
+    return event_spec(
+        time_zone="UTC",
+        starts_local=f"{start:%Y-%m-%dT%H:%M}",
+        ends_local=f"{end:%Y-%m-%dT%H:%M}",
+        **changes,
+    )
 
 
 def reminding_room() -> Room:
@@ -125,6 +128,11 @@ def test_what_is_wrong_with_reminders_is_said():
         assert all(fault.fault and fault.remedy for fault in faults)
 
 
+TURNS: dict[str, Command] = {
+    "open": ask.OpenEvent(),
+    "close": ask.CloseEvent(),
+    "call-off": ask.CancelEvent(),
+}
 STEPS = st.one_of(
     st.tuples(st.just("wait"), st.integers(0, 30 * HOUR_MS)),
     st.tuples(st.just("move"), st.integers(1, 200)),
@@ -170,7 +178,7 @@ def test_never_twice_for_one_start_and_offset_and_never_missed(steps: list[tuple
                 covered |= new
                 last_ms = room.now_ms
         else:
-            room.ask({"open": ask.OpenEvent(), "close": ask.CloseEvent()}.get(verb, ask.CancelEvent()), event)
+            room.ask(TURNS[verb], event)
     assert (room.event(event).status is EventStatus.CANCELLED) == off
 
 

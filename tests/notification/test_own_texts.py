@@ -34,8 +34,8 @@ def template(
     locale: str, subject: str, kind: str = "reminder", version: int = 1, **more: Any
 ) -> NoticeTemplate:
     """A saved template."""
-    body = {"text": "Hi {{ name }}\n{{ seats }}{{ link }}\n", "html": "", "created_ms": 1} | more
-    return NoticeTemplate(ORGANIZER, kind, locale, version, subject, **body)
+    body: dict[str, Any] = {"text": "Hi {{ name }}\n{{ seats }}{{ link }}\n", "html": "", "created_ms": 1}
+    return NoticeTemplate(ORGANIZER, kind, locale, version, subject, **body | more)
 
 
 async def book(*saved: NoticeTemplate) -> tuple[OwnBook, MemoryOutreach]:

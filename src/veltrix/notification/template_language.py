@@ -146,8 +146,7 @@ class _Checker:
                     self._placed(part, times, depth)
             elif isinstance(node, nodes.If):
                 self._value(node.test, times, depth + 1)
-                for branch in (node.body, node.elif_, node.else_):
-                    self._body(branch, times, depth + 1)
+                self._body([*node.body, *node.elif_, *node.else_], times, depth + 1)
             elif isinstance(node, nodes.For):
                 self._repeated(node, times, depth)
             else:
