@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.registration.house import a_house
 from veltrix.domain.identifiers import notice_id
 from veltrix.ports.channel import Sent
+from veltrix.ports.fulfilment import ORDERED
 from veltrix.ports.notices import WEBHOOK, Notice, NoticeStatus, Planned, Result
 from veltrix.ports.outreach import OrderKind
 
@@ -118,6 +121,14 @@ async def test_pages_follow_each_other(house):
             wrong = await house.organizer.get("/v1/notices", params={"cursor": cursor, "status": "dead"})
             assert wrong.json()["type"].endswith("bad_cursor")
     assert found == ["0-5", "0-4", "0-3", "0-2", "0-1"]
+
+
+async def test_a_test_has_no_fact(house):
+    """The notice of a ping follows from an order: it is about no fact."""
+    order = replace(a_notice(1), id="ntc_" + "7" * 32, partition=ORDERED, kind="ping")
+    await house.notices.record(0, 6, 6, Planned([order]))
+    read = (await house.organizer.get(f"/v1/notices/{order.id}")).json()
+    assert (read["notice"]["fact"], read["notice"]["kind"]) == (None, "ping")
 
 
 async def test_a_notice_is_read_with_its_attempts(house):

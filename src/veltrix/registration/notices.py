@@ -11,6 +11,7 @@ from msgspec import Meta
 from veltrix.domain import limits
 from veltrix.domain.identifiers import ENDPOINT, EVENT, NOTICE, REGISTRATION, is_id
 from veltrix.ports.deliveries import AttemptRow, Delivery, Wanted
+from veltrix.ports.fulfilment import ORDERED
 from veltrix.ports.notices import WEBHOOK, NoticeStatus
 from veltrix.ports.outreach import Order, OrderKind
 from veltrix.registration.bodies import instant
@@ -31,12 +32,12 @@ _FILTERS: Final = ("status", "channel", "endpoint", "event", "registration", "ki
 class NoticeOut(msgspec.Struct, kw_only=True):
     """A notice and where it stands. `id` is that of every attempt: the `webhook-id`, or in the `Message-ID`.
 
-    `held`: it may have arrived, and waits for an order. `next_attempt_at`: null when it is over, held, or
-    behind another that goes first.
+    `fact` is the id of its CloudEvent; a test has none. `held`: it may have arrived, and waits for an order.
+    `next_attempt_at`: null when it is over, held, or behind another that goes first.
     """
 
     id: str
-    fact: str
+    fact: str | None
     kind: str
     channel: str
     endpoint: str | None
@@ -199,7 +200,7 @@ def notice_out(delivery: Delivery) -> NoticeOut:
     notice = delivery.notice
     return NoticeOut(
         id=notice.id,
-        fact=f"{notice.partition}-{notice.seq}",
+        fact=None if notice.partition == ORDERED else f"{notice.partition}-{notice.seq}",
         kind=notice.kind,
         channel=notice.channel,
         endpoint=notice.recipient if notice.channel == WEBHOOK else None,
