@@ -25,7 +25,7 @@ ALWAYS = [
 ]
 
 
-@schemathesis.serializer("application/x-ndjson")
+@schemathesis.serializer("application/x-ndjson", "message/rfc822")
 def as_it_is(_, value):
     """Rows are sent as they were made up."""
     return value.encode() if isinstance(value, str) else repr(value).encode()
@@ -48,9 +48,10 @@ def aim(case, server: Server) -> None:
         "endpoint": server.endpoint,
         "secret": server.signing,
         "notice": server.notice,
+        "address": "ada@example.org",
     }
     for name in case.path_parameters or {}:
-        case.path_parameters[name] = there[name]
+        case.path_parameters[name] = there.get(name, case.path_parameters[name])
 
 
 @api.parametrize()

@@ -61,8 +61,7 @@ def mail_operations(suppressions: Suppressions, returns: Returns, choices: Choic
             "POST", "/v1/suppressions", "suppress", suppressions.add, "Do not write to an address", MAIL,
             "Nothing at all (`*`), or nothing of a category. One that exists is kept as it is.",
             scope=Scope.WRITE, body=(Shape(bodies.SuppressBody),),
-            answers={201: Shape(bodies.SuppressionOut, meaning="It is suppressed from now on"),
-                     200: Shape(bodies.SuppressionOut, meaning="It was already")},
+            answers={200: Shape(bodies.SuppressionOut, meaning="It is suppressed")},
         ),
         Operation(
             "DELETE", "/v1/suppressions/{address}", "unsuppress", suppressions.remove,

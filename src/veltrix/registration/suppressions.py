@@ -151,8 +151,8 @@ class Suppressions:
     async def add(self, call: Call) -> Answer:
         """Suppress an address."""
         body = await call.json(_decoder, self._core.settings.body_max_bytes)
-        kept, new = await self._book.add(call.organizer_key.organizer, body)
-        return json_answer(suppression_out(kept), 201 if new else 200)
+        kept, _ = await self._book.add(call.organizer_key.organizer, body)
+        return json_answer(suppression_out(kept))
 
     async def remove(self, call: Call) -> Answer:
         """Write to an address again."""
