@@ -37,8 +37,8 @@ class Stalled(Exception):
 
 
 LIFE: ContextVar[Life] = ContextVar("LIFE")
-_Post = tuple[Callable[..., object], tuple[Any, ...]]
-"""A callback that nobody cancels, with its arguments: a message. It runs in the context of its life."""
+_Item = tuple[Any, tuple[Any, ...], Context | None]
+"""A callback with its arguments and its context; or a handle without a context."""
 
 
 class Life:
@@ -51,7 +51,7 @@ class Life:
         self.paused = False
         self.step_s = 0.0
         """Virtual time that one callback takes; above zero the host is slow."""
-        self.ready: deque[_Handle | _Post] = deque()
+        self.ready: deque[_Item] = deque()
         self.resting = False
         self.awake = False
         self.tasks_kept = 0
@@ -87,10 +87,6 @@ class _Handle:
         self.dropped = True
         self.callback, self.args = _nothing, ()
 
-    def cancelled(self) -> bool:
-        """Whether it was cancelled."""
-        return self.dropped
-
 
 def _nothing(*_: object) -> None:
     """What a cancelled callback holds on to."""
@@ -112,7 +108,7 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         self._random = random
         self.now_s = 0.0
         self._numbers = count()
-        self._timers: list[tuple[float, int, Life, _Handle | _Post]] = []
+        self._timers: list[tuple[float, int, Life, _Item]] = []
         self._awake: list[Life] = []
         self._lives: dict[str, int] = {}
         self._tasks: dict[Life, list[asyncio.Task[Any]]] = {}
@@ -139,12 +135,12 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         """Call something on behalf of a life, whoever asks, unless it is cancelled before."""
         when_s = self.now_s + delay_s
         timer = _Handle(when_s, callback, args, life.context, life)
-        heapq.heappush(self._timers, (when_s, next(self._numbers), life, timer))
+        heapq.heappush(self._timers, (when_s, next(self._numbers), life, (timer, (), None)))
         return timer  # type: ignore[return-value]  # to whoever cancels, it is one
 
     def post(self, life: Life, when_s: float, callback: Callable[..., object], *args: Any) -> None:
         """The same at a time, for what nobody cancels: a message that is on its way arrives."""
-        heapq.heappush(self._timers, (when_s, next(self._numbers), life, (callback, args)))
+        heapq.heappush(self._timers, (when_s, next(self._numbers), life, (callback, args, life.context)))
 
     def crash(self, life: Life) -> None:
         """End a life between two of its callbacks: from now on it never was."""
@@ -210,8 +206,8 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
 
     def _until(self, done: asyncio.Future[Any], most_s: float) -> None:
         """Draw one life after the other for its next callback, until `done` is."""
-        random, lives, still = self._random.random, self._awake, 0
-        while not done.done():
+        random, lives, still, finished = self._random.random, self._awake, 0, done.done
+        while not finished():
             if not lives:
                 before_s = self.now_s
                 self._advance(most_s)
@@ -221,59 +217,58 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
             if still > STILL_MAX:
                 raise Stalled(f"{STILL_MAX} steps at {self.now_s:.6f} s: something goes in a circle")
             life = lives[int(random() * len(lives))] if len(lives) > 1 else lives[0]
-            item = life.ready.popleft()
+            callback, args, context = life.ready.popleft()
             if not life.ready:
                 life.awake = False
                 lives.remove(life)
-            if type(item) is tuple:
-                callback, args = item
-                self._call(life, life.context, callback, args)
-            elif not item.dropped:  # type: ignore[union-attr]  # what is no tuple is a handle
-                self._call(life, item.context, item.callback, item.args)  # type: ignore[union-attr]  # as above
-
-    def _call(
-        self, life: Life, context: Context, callback: Callable[..., object], args: tuple[Any, ...]
-    ) -> None:
-        """One step."""
-        self.steps += 1
-        if life.step_s:
-            life.resting = True
-            self._sleep(life)
-            self.post(self.outside, self.now_s + life.step_s, self._rested, life)
-        try:
-            context.run(callback, *args)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            name = getattr(callback, "__qualname__", "")  # and no address: histories are compared
-            self.call_exception_handler({"message": f"in {name}", "exception": error})
+            if context is None:  # a handle, which may have been cancelled since
+                if callback.dropped:
+                    continue
+                callback, args, context = callback.callback, callback.args, callback.context
+            self.steps += 1
+            if life.step_s:
+                self._rest(life)
+            try:
+                context.run(callback, *args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                name = getattr(callback, "__qualname__", "")  # and no address: histories are compared
+                self.call_exception_handler({"message": f"in {name}", "exception": error})
 
     def _advance(self, most_s: float) -> None:
         """Let time pass to the next timer; every timer of that instant wakes its life."""
-        timers = self._timers
-        pop = heapq.heappop
-        while timers and (timers[0][2].ended or getattr(timers[0][3], "dropped", False)):
-            pop(timers)
-        if not timers:
-            raise Stalled(f"at {self.now_s:.6f} s nobody has anything left to do")
-        now_s = self.now_s = max(self.now_s, timers[0][0])
-        if now_s > most_s:
-            raise Stalled(f"not done at {most_s:.0f} simulated seconds")
-        while timers and timers[0][0] <= now_s:
-            _, _, life, item = pop(timers)
-            if life.ended or (type(item) is not tuple and item.dropped):  # type: ignore[union-attr]  # a handle
+        timers, pop, awake = self._timers, heapq.heappop, self._awake
+        while not awake:
+            if not timers:
+                raise Stalled(f"at {self.now_s:.6f} s nobody has anything left to do")
+            when_s, _, life, item = pop(timers)
+            if life.ended or (item[2] is None and item[0].dropped):
                 continue
+            now_s = self.now_s = max(self.now_s, when_s)
+            if now_s > most_s:
+                raise Stalled(f"not done at {most_s:.0f} simulated seconds")
             self._enqueue(life, item)
+            while timers and timers[0][0] <= now_s:
+                _, _, life, item = pop(timers)
+                if not (life.ended or (item[2] is None and item[0].dropped)):
+                    self._enqueue(life, item)
+
+    def _rest(self, life: Life) -> None:
+        """A slow life does nothing more for a while after each step."""
+        life.resting = True
+        self._sleep(life)
+        self.post(self.outside, self.now_s + life.step_s, self._rested, life)
 
     def _rested(self, life: Life) -> None:
         life.resting = False
         self._wake(life)
 
-    def _enqueue(self, life: Life, handle: _Handle | _Post) -> None:
+    def _enqueue(self, life: Life, item: _Item) -> None:
         if life.ended or self._over:
-            self._graves.append(handle)
+            self._graves.append(item)
             return
-        life.ready.append(handle)
+        life.ready.append(item)
         if not life.awake and not life.paused and not life.resting:
             life.awake = True
             self._awake.append(life)
@@ -325,7 +320,7 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         context = copy_context() if context is None else context
         life = context.get(LIFE, self.outside)
         handle = _Handle(self.now_s, callback, args, context, life)
-        self._enqueue(life, handle)
+        self._enqueue(life, (handle, (), None))
         return handle  # type: ignore[return-value]  # to whoever cancels, it is one
 
     def call_later(
@@ -341,7 +336,7 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         context = copy_context() if context is None else context
         life = context.get(LIFE, self.outside)
         timer = _Handle(when, callback, args, context, life)
-        heapq.heappush(self._timers, (when, next(self._numbers), life, timer))
+        heapq.heappush(self._timers, (when, next(self._numbers), life, (timer, (), None)))
         return timer  # type: ignore[return-value]  # to whoever cancels, it is one
 
     def create_future(self) -> asyncio.Future[Any]:
