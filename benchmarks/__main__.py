@@ -11,12 +11,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import latency, machine, servers, streams, throughput
+from benchmarks import latency, machine, observed, servers, streams, throughput
 from veltrix.load.client import ClientError
 from veltrix.load.command import run_on_fast_loop
 from veltrix.load.crowd import raise_file_limit
 
-PARTS = ("throughput", "crowd", "processing", "streams")
+PARTS = ("throughput", "crowd", "processing", "streams", "observed")
 Row = tuple[str, str, str]
 
 
@@ -62,6 +62,10 @@ def arguments() -> argparse.Namespace:
 def measure(chosen: argparse.Namespace, say: Callable[[str], None]) -> Iterator[tuple[str, Sized]]:
     """The parts that are asked for, each with a way to run it; those that share servers stand together."""
     parts = chosen.parts or PARTS
+    if "observed" in parts:
+        yield "observed", observed.compare(chosen.data, chosen.connections, chosen.people, chosen.rounds, say)
+    if set(parts) == {"observed"}:
+        return
     sizes = {"throughput": (chosen.connections, chosen.people), "crowd": (chosen.crowd, chosen.crowd)}
     with ExitStack() as stack:
         veltrix = stack.enter_context(servers.veltrix(chosen.data))

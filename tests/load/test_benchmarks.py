@@ -26,6 +26,8 @@ def test_a_quick_run_fills_the_table():
         "processing at 100/s over 50 open connections",
         "20 clients of a seats stream",
         "a change has reached all after",
+        "registrations, everything observed",
+        "ratio of throughput",
     ):
         assert words in done.stdout
     assert "failed" not in done.stdout

@@ -11,12 +11,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest as generate_text
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from veltrix import __version__
 from veltrix.observability import catalogue, engines, instruments
 from veltrix.observability.catalogue import CATALOGUE, FINE_S, MINUTES_S, Type
+from veltrix.observability.exposition import ByLibrary
 from veltrix.observability.instruments import numbers, spreads
 from veltrix.observability.looplag import watch_event_loop
 from veltrix.observability.metrics import Metrics
@@ -315,6 +319,48 @@ def test_the_format_follows_the_accept_header():
         assert metrics.page(accept)[0]
 
 
+def filled():
+    """Metrics with children of every shape, and values of every kind."""
+    metrics = Metrics("1.2.3", "registration")
+    metrics.answered('/v1/"odd"\\{x}\n', "GET", 200, 0.01)
+    metrics.answered("/v1/events", "POST", 503, 123.0)
+    metrics.progress(3, 2**40, 2**41)
+    metrics.oldest_undecided(3, 1e-9)
+    metrics.kafka_client("log-append", CLIENT)
+    metrics.line(0, 0, float("inf"))
+    metrics.line(1, 0, float("nan"))
+    metrics.batch(0, 1_000_000, 0.0, 0.1, 99.0)
+    return metrics
+
+
+@pytest.mark.parametrize(
+    ("accept", "encode", "parse"),
+    [
+        ("text/plain", generate_text, parse_text),
+        ("application/openmetrics-text;version=1.0.0", generate_openmetrics, parse_openmetrics),
+    ],
+)
+def test_the_lines_are_what_the_library_would_write(accept, encode, parse):
+    """Family by family: the same names, types, meanings, labels and values, in both formats."""
+    metrics = filled()
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(ByLibrary(metrics._families.values()))
+    theirs = list(parse(encode(registry).decode()))
+    page, _ = metrics.page(accept)
+    ours = {family.name: family for family in parse(page.decode())}
+    assert len(theirs) > 60
+    for family in theirs:
+        mine = ours[family.name]
+        assert (mine.type, mine.documentation) == (family.type, family.documentation)
+        assert {_key(each): repr(each.value) for each in mine.samples} == {
+            _key(each): repr(each.value) for each in family.samples
+        }
+
+
+def _key(sample):
+    return sample.name, tuple(sorted(sample.labels.items()))
+
+
 @given(st.lists(st.floats(0, 20), max_size=50))
 def test_histograms_count_every_value_once(observed):
     """Buckets are cumulative and agree with counting by hand; the last one holds everything."""
@@ -411,6 +457,30 @@ def test_what_can_be_read_no_more_is_not_shown():
     assert value(metrics, "veltrix_engine_up", engine="ledger") == 1
     del up["ledger"]
     assert ("veltrix_engine_up", (("engine", "ledger"),)) not in samples(metrics)
+
+
+def test_a_page_is_whole_while_the_process_ends():
+    """What cannot be read any more keeps its last value; everything else on the page is there."""
+    metrics, gone = Metrics(), [False]
+
+    def read() -> float:
+        if gone[0]:
+            raise RuntimeError("it is closed")
+        return 3.0
+
+    def checks() -> dict[str, bool]:
+        if gone[0]:
+            raise KeyError("started")
+        return {"started": True}
+
+    metrics.bound("things", read, 10)
+    metrics.readiness(checks)
+    assert value(metrics, "veltrix_bound_used", bound="things") == 3
+    gone[0] = True
+    metrics.fenced(0)
+    assert value(metrics, "veltrix_fenced_total") == 1
+    assert value(metrics, "veltrix_bound_used", bound="things") == 3
+    assert value(metrics, "veltrix_ready", check="started") == 1
 
 
 def test_hot_events_are_counted_where_they_are_decided():

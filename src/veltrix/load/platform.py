@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -33,19 +34,27 @@ class LocalPlatform:
     started_s: float
 
     @classmethod
-    def start(cls, directory: Path) -> LocalPlatform:
-        """Start one with data and log in `directory`; raises `PlatformError` when it does not come up."""
+    def start(
+        cls,
+        directory: Path,
+        program: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> LocalPlatform:
+        """Start one with data and log in `directory`; raises `PlatformError` when it does not come up.
+
+        `program` is run in place of `veltrix`, and `environment` is added to what it sees.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         data, log = directory / "data", directory / "serve.log"
         began_s = time.monotonic()
         with log.open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 - our own command with arguments of our own
-                [*_VELTRIX, "serve", "--host", "127.0.0.1", "--port", "0", "--data", str(data)],
+                [*(program or _VELTRIX), "serve", "--host", "127.0.0.1", "--port", "0", "--data", str(data)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=directory,
-                env=shipped_environment(directory),
+                env=shipped_environment(directory) | dict(environment or {}),
                 start_new_session=True,  # Ctrl-C is for whoever started it; it is then stopped in order
             )
         platform = cls("", data, log, process, 0.0)

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from veltrix.observability.instruments import Family, Number, Spread
+from veltrix.observability.logging import get_logger
 
 if TYPE_CHECKING:
     from veltrix.observability.exposition import Page
 
+_log = get_logger("metrics")
+T = TypeVar("T")
 Read = Callable[[], float]
+
+
+def _attempted(read: Callable[[], T]) -> T | None:
+    """What is read; None when it cannot be: in a process that is stopping, part of it is gone already, and
+    the rest of the page is worth having then above all."""
+    try:
+        return read()
+    except Exception as error:
+        _log.debug("not_read_for_metrics", error=f"{type(error).__name__}: {error}")
+        return None
 
 
 class Readings:
@@ -33,9 +46,13 @@ class Readings:
     def render(self, accept: str, groups: frozenset[str] | None) -> tuple[bytes, str]:
         """The page of these groups (None: all) with everything read."""
         for child, read in self._numbers:
-            child.set(read())
+            value = _attempted(read)
+            if value is not None:
+                child.set(value)
         for family, read_all in self._tables:
-            values = read_all()
+            values = _attempted(read_all)
+            if values is None:
+                continue
             for labels, _ in list(family.children()):
                 if labels not in values:
                     family.drop(*labels)
