@@ -23,7 +23,7 @@ from veltrix.notification.reach import Reach
 from veltrix.ports.channel import Attempt, Mail, Post, Sent
 from veltrix.ports.deliveries import Delivery, Wanted
 from veltrix.ports.errors import Unavailable
-from veltrix.ports.notices import NoticeStatus, Planned
+from veltrix.ports.notices import OPEN, NoticeStatus, Planned
 from veltrix.ports.outreach import Endpoint, OnUnknown, Order, OrderKind, Scheme, SigningSecret
 from veltrix.sealing import seal_secret
 
@@ -144,7 +144,7 @@ class House:
             self.stage.clock.ms += LEASE_MS + 1
             await self.worker().run()
             counts = await self.store.counts()
-            if not any(counts[each] for each in ("pending", "attempting", "unknown")):  # type: ignore[index]
+            if not any(counts[each] for each in OPEN):
                 return
         raise AssertionError(f"still to be done: {await self.store.counts()}")
 

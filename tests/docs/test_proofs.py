@@ -15,6 +15,7 @@ PROMISES = [
     ("README.md", "What is promised"),
     ("docs/consistency.md", "The table"),
     ("docs/consistency.md", "In a cluster"),
+    ("docs/notification.md", "The promise"),
 ]
 # Through these fixtures and tables a test reaches real engines.
 _ENGINES = re.compile(

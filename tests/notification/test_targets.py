@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from tests.notification.stage import SIGNER, Parts, Stage, StillClock, event_spec
-from veltrix.adapters.memory import MemoryNotices, MemoryOutreach
+from veltrix.adapters.memory import MemoryMailbox, MemoryNotices, MemoryOutreach
 from veltrix.domain import limits
 from veltrix.domain.event import PoolSpec
 from veltrix.domain.facts import FactKind
@@ -334,7 +334,8 @@ async def test_a_bounced_address_gets_nothing_more():
     """Once a mail server said that a mailbox does not exist, the next notice to it is suppressed."""
     town = await Town.build(lambda post: OK)
     bounced = Attempt(Sent.REFUSED, "RCPT: 550 5.1.1", code=550, bounced=True)
-    town.stage.mailbox.script(bounced)  # type: ignore[attr-defined]
+    assert isinstance(town.stage.mailbox, MemoryMailbox)
+    town.stage.mailbox.script(bounced)
     registration = await town.stage.register(town.event, "Ada")
     await town.stage.publish()
     await town.parts.run()
