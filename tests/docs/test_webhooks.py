@@ -101,8 +101,9 @@ def test_the_library_verifies():
 def test_the_public_key_verifies():
     """The snippet for v1a accepts what was signed, and raises for a forged body."""
     secret = new_secret(Scheme.V1A, Dice())
-    given = {"public_key": for_receiver(secret), "body": BODY, "headers": signed(secret)}
+    public_key = for_receiver(secret)
+    given = {"public_key": public_key, "body": BODY, "headers": signed(secret)}
     exec(code("verify-v1a"), given)
     with pytest.raises(InvalidSignature):
         exec(code("verify-v1a"), {**given, "body": BODY + b" "})
-    assert len(base64.b64decode(given["public_key"].removeprefix("whpk_"))) == 32
+    assert len(base64.b64decode(public_key.removeprefix("whpk_"))) == 32

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from dataclasses import replace
 
 import pytest
 
@@ -64,6 +65,23 @@ async def test_of_a_key_pair_only_the_public_half_is_told(house):
     read = (await house.organizer.get(f"/v1/endpoints/{answer['endpoint']['id']}")).json()
     assert read["secrets"][0]["public_key"] == answer["secret"]
     assert "whsk_" not in str(read) + str(answer)
+
+
+async def test_secrets_of_another_master_key_are_told_as_gone(house):
+    """Where the master key was replaced, endpoints are still listed, and a new secret can be made."""
+    answer = await made(house, scheme="v1a")
+    async with a_house(deciding=False) as other:
+        other.outreach._endpoints, other.outreach._secrets = (
+            house.outreach._endpoints,
+            {
+                name: replace(secret, sealed=secret.sealed[:-1] + b"\x00")
+                for name, secret in house.outreach._secrets.items()
+            },
+        )
+        path = f"/v1/endpoints/{answer['endpoint']['id']}"
+        read = (await other.organizer.get(path)).json()
+        assert "public_key" not in read["secrets"][0]
+        assert (await other.organizer.post(f"{path}/secrets")).json()["secret"].startswith("whpk_")
 
 
 async def test_the_same_request_makes_one_endpoint(house):

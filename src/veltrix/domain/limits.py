@@ -185,7 +185,7 @@ WEBHOOK_SECRETS_MAX: Final = 4
 WEBHOOK_OVERLAP_S: Final = 24 * 3_600
 WEBHOOK_OVERLAP_MAX_S: Final = 30 * 24 * 3_600
 ENDPOINTS_PER_ORGANIZER_MAX: Final = 50
-FACTS_SCANNED_MAX: Final = 5_000
+FACTS_SCANNED_MAX: Final = 2_000
 FACTS_CURSOR_MAX_CHARS: Final = 6_000
 
 # -- suppression and reports of mail servers -----------------------------------------------------

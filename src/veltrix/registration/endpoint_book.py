@@ -29,7 +29,7 @@ from veltrix.registration.endpoint_bodies import (
 from veltrix.registration.problems import FaultAt, Problem, invalid_body
 from veltrix.registration.signing_secrets import for_receiver, new_secret
 from veltrix.registration.telling import Telling
-from veltrix.sealing import NONCE_BYTES, open_secret, seal_secret
+from veltrix.sealing import NONCE_BYTES, BoxBroken, open_secret, seal_secret
 
 _HEX_CHARS: Final = 32
 _FAULTS: Final = {
@@ -109,7 +109,7 @@ class EndpointBook:
             return await self._complete(endpoint, first, scheme)
         for secret in secrets:
             if secret.id == first:
-                return Made(endpoint, for_receiver(self._open(secret)), replayed=True)
+                return Made(endpoint, self._told(secret), replayed=True)
         if any(secret.created_ms == endpoint.created_ms for secret in secrets):
             raise Problem("key_reused")
         return Made(endpoint, None, replayed=True)  # its first secret ended since
@@ -140,7 +140,7 @@ class EndpointBook:
         secrets = await self.standing(endpoint.id)
         for secret in secrets:
             if secret.id == name:
-                return Made(endpoint, for_receiver(self._open(secret)), replayed=True)
+                return Made(endpoint, self._told(secret), replayed=True)
         scheme = wish.scheme or (secrets[0].scheme if secrets else Scheme.V1)
         ends_ms = self.clock.now_ms() + wish.overlap_s * 1000
         made = await self._add(endpoint, name, scheme, ends_ms)
@@ -177,10 +177,10 @@ class EndpointBook:
             if secret.ends_ms is None or secret.ends_ms > now_ms:
                 secrets[secret.endpoint].append(secret)
         public = {
-            secret.id: for_receiver(self._open(secret))
+            secret.id: told
             for each in secrets.values()
             for secret in each
-            if secret.scheme is Scheme.V1A
+            if secret.scheme is Scheme.V1A and (told := self._told(secret)) is not None
         }
         return [
             endpoint_out(endpoint, secrets[endpoint.id], public, targets.get(endpoint.id))
@@ -194,7 +194,9 @@ class EndpointBook:
             faults.insert(0, FaultAt("/url", _FAULTS[finding.unfit], {"shown": finding.shown}))
         return faults
 
-    async def _add(self, endpoint: Endpoint, name: str, scheme: Scheme, others_end_ms: int | None) -> str:
+    async def _add(
+        self, endpoint: Endpoint, name: str, scheme: Scheme, others_end_ms: int | None
+    ) -> str | None:
         text = new_secret(scheme, self.entropy)
         nonce = self.entropy.token(NONCE_BYTES)
         sealed = seal_secret(text.encode(), self.telling.secret_key, nonce, endpoint.id, name)
@@ -206,12 +208,17 @@ class EndpointBook:
         except Rejected:
             for secret in await self.telling.outreach.secrets([endpoint.id]):
                 if secret.id == name:  # the same request came twice at once, and the other one was first
-                    return for_receiver(self._open(secret))
+                    return self._told(secret)
             raise Problem("too_many_secrets", params={"most": limits.WEBHOOK_SECRETS_MAX}) from None
         return for_receiver(text)
 
-    def _open(self, secret: SigningSecret) -> str:
-        return open_secret(secret.sealed, self.telling.secret_key, secret.endpoint, secret.id).decode()
+    def _told(self, secret: SigningSecret) -> str | None:
+        """What the receiver verifies with; None when it was sealed under a master key that is gone."""
+        try:
+            text = open_secret(secret.sealed, self.telling.secret_key, secret.endpoint, secret.id).decode()
+        except BoxBroken:
+            return None
+        return for_receiver(text)
 
 
 def _secret_id(request: str, printed: str) -> str:
