@@ -1,8 +1,8 @@
 """What it costs to be seen: throughput with everything on beside throughput with nothing, in one run.
 
-Everything: metrics, scraped as Prometheus does by default; traces of one request in a hundred, sent to a collector; the
-log; the checker. Nothing: `benchmarks.unobserved`, with traces off. The two take turns, and medians of the
-ratios of neighbouring turns count.
+Everything: metrics, scraped as Prometheus does by default; traces of one request in a hundred, sent to a
+collector; the log; the checker. Nothing: `benchmarks.unobserved`, with traces off. The two take turns, and
+medians of the ratios of neighbouring turns count.
 """
 
 import sys
