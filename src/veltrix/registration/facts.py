@@ -116,8 +116,8 @@ def write_place(place: Place) -> str:
 
 
 def read_place(text: str | None) -> Place:
-    """The place of a cursor; the beginning without one. Raises `Problem` bad_cursor."""
-    if text is None:
+    """The place of a cursor; the beginning without one, or with an empty one. Raises `Problem` bad_cursor."""
+    if not text:
         return Place()
     try:
         if len(text) > limits.FACTS_CURSOR_MAX_CHARS or not text.isascii():
