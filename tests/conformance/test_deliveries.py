@@ -331,6 +331,15 @@ async def test_an_order_is_carried_out_once(lasting_deliveries: Subject[WholeNot
         await again.carry_out(order, at, 2_000)
 
 
+async def test_orders_that_were_restored_go_on(deliveries: Subject[WholeNotices]):
+    """From what they have; only who knows where the progress stands may say so."""
+    ping = Order(OrderKind.PING, "org", 100, target="ep_1", seq=1)
+    await deliveries.it.carry_out(ping, Progress(), 200)
+    assert not await deliveries.it.rewind(Progress(), 0)
+    assert await deliveries.it.rewind(Progress(1), 0)
+    assert await deliveries.it.carry_out(ping, Progress(), 200) == Progress(1)
+
+
 async def test_an_order_touches_what_was_there(deliveries: Subject[WholeNotices]):
     """Held notices are let go or dropped; those of facts after the order are not looked at."""
     await plan(deliveries.it, mail(1), mail(2), mail(3, 5_000))

@@ -207,6 +207,22 @@ async def test_a_ping_goes_to_its_endpoint_alone():
     assert (post.endpoint, msgspec.json.decode(post.body)["type"]) == ("ep_2", "veltrix.endpoint.ping.v1")
 
 
+async def test_orders_are_carried_out_after_a_restore_of_theirs():
+    """Their numbers come again; what is given then is not mistaken for what was done under them."""
+    town = await Town.build(lambda post: OK, endpoint())
+    for outreach in (town.outreach, MemoryOutreach()):
+        await outreach.give(Order(OrderKind.PING, town.organizer, town.stage.clock.ms, target="ep_1"))
+        if outreach is town.outreach:
+            await outreach.give(Order(OrderKind.PING, town.organizer, town.stage.clock.ms, target="ep_1"))
+        ordering = Ordering(outreach, town.store, town.stage.clock, town.parts.dispatcher.wake)
+        while await ordering.step():
+            pass
+    assert (await town.store.progress()).seq == 1
+    await outreach.give(Order(OrderKind.UNBOUNCE, town.organizer, town.stage.clock.ms))
+    assert await ordering.step()
+    assert (await town.store.progress()).seq == 2
+
+
 async def test_what_an_organizer_took_back_is_not_posted():
     """An endpoint that was removed or disabled since a notice was planned gets nothing."""
     town = await Town.build(lambda post: OK, endpoint(), endpoint("ep_2"))

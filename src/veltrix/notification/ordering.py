@@ -12,7 +12,7 @@ from veltrix.domain.identifiers import notice_id
 from veltrix.notification.trials import TRIAL, trial_notice
 from veltrix.observability.logging import get_logger
 from veltrix.ports.errors import Fenced, PortError
-from veltrix.ports.fulfilment import ORDERED, Fulfilment
+from veltrix.ports.fulfilment import ORDERED, Fulfilment, Progress
 from veltrix.ports.notices import WEBHOOK, Notice
 from veltrix.ports.outreach import Order, OrderKind, Outreach
 from veltrix.ports.system import Clock
@@ -64,8 +64,7 @@ class Ordering:
         at = await self.fulfilment.progress()
         orders = await self.outreach.orders(at.seq, 1)
         if not orders:
-            await self._check(at.seq)
-            return False
+            return await self._rewound(at)
         order = orders[0]
         after = await self.fulfilment.carry_out(order, at, self.clock.now_ms(), self._notices(order))
         if after.seq == order.seq:
@@ -73,19 +72,17 @@ class Ordering:
         self.wake()
         return True
 
-    async def _check(self, seq: int) -> None:
-        """An order that has a number that was used already would never be seen: say so, once."""
+    async def _rewound(self, at: Progress) -> bool:
+        """Whether the orders begin before what was carried out: they were restored from an older state. Then
+        all that there are were carried out, and the next one is to be; its number was used before."""
         if self._checked:
-            return
-        self._checked = True
+            return False
         given = (await self.outreach.counts())["orders"]
-        if given < seq:
-            _log.error(
-                "orders_restored",
-                given=given,
-                carried_out=seq,
-                remedy="outreach was restored from an older state: give orders until the numbers meet",
-            )
+        self._checked = True
+        if given >= at.seq or not await self.fulfilment.rewind(at, given):
+            return False
+        _log.warning("orders_restored", given=given, carried_out=at.seq)
+        return True
 
     def _notices(self, order: Order) -> Sequence[Notice]:
         if order.kind is OrderKind.TEST_MAIL:

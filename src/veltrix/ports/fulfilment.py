@@ -46,6 +46,11 @@ class Fulfilment(Protocol):
         """
         ...
 
+    async def rewind(self, at: Progress, seq: int) -> bool:
+        """Let orders after `seq` be the next ones, if the progress is `at`; False when it is not. For orders
+        that were restored from an older state: what they have is carried out, what comes is not."""
+        ...
+
     async def change_target(self, target: Target) -> bool:
         """Record how a target stands, if `target.version` is what is known (0: nothing), and count it up;
         False when it is not."""

@@ -90,6 +90,14 @@ class MemoryDeliveries(NoticeRows):
         self._progress = Progress(at.seq, place) if place else Progress(order.seq)
         return self._progress
 
+    async def rewind(self, at: Progress, seq: int) -> bool:
+        """Let orders after this one be the next."""
+        self._check_open()
+        if self._progress != at:
+            return False
+        self._progress = Progress(seq)
+        return True
+
     async def change_target(self, target: Target) -> bool:
         """Record how a target stands."""
         self._check_open()

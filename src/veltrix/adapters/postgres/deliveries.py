@@ -110,6 +110,13 @@ class PostgresDeliveries:
         (row,) = await self._write(_call("carry_out", 20 + NOTICE_PARAMETERS), values)
         return Progress(*row)
 
+    async def rewind(self, at: Progress, seq: int) -> bool:
+        """Let orders after this one be the next."""
+        query = (
+            "UPDATE notification.progress SET seq = $1, place = 0 WHERE seq = $2 AND place = $3 RETURNING 1"
+        )
+        return bool(await self._write(query, (seq, at.seq, at.place)))
+
     async def change_target(self, target: Target) -> bool:
         """Record how a target stands."""
         state = (target.name, target.state.value, target.since_ms, target.why)

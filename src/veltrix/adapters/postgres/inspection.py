@@ -38,7 +38,7 @@ _LOOKED_AT: Final = (
 _ROLE: Final = """
 SELECT rolname, rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls,
     EXISTS (SELECT FROM pg_namespace n
-        WHERE n.nspname IN ('ledger', 'notification', 'registration', 'vault')
+        WHERE n.nspname IN ('ledger', 'notification', 'outreach', 'registration', 'vault')
         AND pg_has_role(current_user, n.nspowner, 'MEMBER')) AS owns
 FROM pg_roles WHERE rolname = current_user
 """

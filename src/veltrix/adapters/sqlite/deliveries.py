@@ -152,6 +152,12 @@ class SqliteDeliveries:
         self._count(counts, moved)
         return progress
 
+    async def rewind(self, at: Progress, seq: int) -> bool:
+        """Let orders after this one be the next."""
+        query = "UPDATE progress SET seq = ?, place = 0 WHERE seq = ? AND place = ?"
+        async with self._writer.transaction() as connection:
+            return connection.execute(query, (seq, at.seq, at.place)).rowcount == 1
+
     async def change_target(self, target: Target) -> bool:
         """Record how a target stands."""
         async with self._writer.transaction() as connection:
