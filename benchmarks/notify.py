@@ -28,6 +28,7 @@ from benchmarks.notify_stage import LOOPBACK, SIGNER, Accepted, Stage, stage
 from veltrix.adapters.smtp import Security, SmtpChannel
 from veltrix.adapters.system import SystemEntropy
 from veltrix.adapters.webhook import WebhookPoster
+from veltrix.domain.event import Event
 from veltrix.domain.notices import NoticeKind
 from veltrix.notification.letters import Sender
 from veltrix.notification.renderer import Material, Renderer
@@ -99,7 +100,7 @@ def row(what: str, spent: Spent, goal: int | None = None, remark: str = "") -> R
     return what, f"{spent.a_core:,.0f}", f"{spent.a_second:,.0f}", "; ".join(filter(None, (aim, remark)))
 
 
-def materials(prepared: Stage, people: dict[str, Person], event: object) -> list[Material]:
+def materials(prepared: Stage, people: dict[str, Person], event: Event) -> list[Material]:
     """What the mails of all registrations are made of, as notification gathers it."""
     made = []
     for numbered in prepared.facts:
@@ -113,7 +114,7 @@ def materials(prepared: Stage, people: dict[str, Person], event: object) -> list
         )  # fmt: skip
         person = people[registration.box.key_id]
         made.append(
-            Material(notice, numbered.seq, numbered.fact, registration, registration.box, event, person)  # type: ignore[arg-type]  # read below
+            Material(notice, numbered.seq, numbered.fact, registration, registration.box, event, person)
         )
     return made
 

@@ -11,7 +11,7 @@ from tests.registration.test_reports import dsn, failed
 from veltrix.adapters.master_key import derive, read_master_key
 from veltrix.adapters.sqlite import SqliteLedger, SqliteNotices, SqliteOutreach, SqliteVault
 from veltrix.cli.exits import ExitCode
-from veltrix.domain.commands import Actor, CreateEvent, Envelope, OpenEvent, Register
+from veltrix.domain.commands import Actor, Command, CreateEvent, Envelope, OpenEvent, Register
 from veltrix.domain.credentials import Signer
 from veltrix.domain.identifiers import command_id, notice_id
 from veltrix.domain.state import PartitionState
@@ -88,7 +88,7 @@ async def made(directory) -> str:
     registration = None
     for number in range(3):
         identity = command_id(["test", str(number)])
-        body = CreateEvent(event_spec(), "key_hash") if number == 0 else OpenEvent()
+        body: Command = CreateEvent(event_spec(), "key_hash") if number == 0 else OpenEvent()
         if number == 2:
             person = Person("Ada", "ada@example.org")
             body = Register("a" * 32, seal(person, key, b"n" * 12, event, identity, key_id, 1), ("std",), 1)
