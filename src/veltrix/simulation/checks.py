@@ -21,7 +21,7 @@ from veltrix.promises.told import Standing, all_over, delivered, one_notice_each
 from veltrix.registration.directory import PUBLIC, REGISTER
 from veltrix.sealing import BoxBroken, open_box
 from veltrix.simulation.cluster import Cluster
-from veltrix.simulation.exchanges import Exchange, attempts_of, registrations_of
+from veltrix.simulation.exchanges import Exchange, attempts_of, link_in, registrations_of
 from veltrix.simulation.faults import FickleMailbox
 from veltrix.simulation.witness import Witness
 
@@ -207,27 +207,40 @@ def _appended_all_the_same(
 
 
 def reads_stand(exchanges: Sequence[Exchange]) -> Iterator[str]:
-    """Who was told of a registration can read it, and no client's reads of it go back."""
+    """Who was told of a registration can read it; what one process reads never goes back; and a strong read
+    is no older than anything that anybody has heard before."""
     made: dict[str, float] = {}
-    seen: dict[tuple[str, str], tuple[float, int]] = {}
-    for exchange in sorted(exchanges, key=lambda each: each.sent_s):
-        answer = exchange.answer if isinstance(exchange.answer, dict) else {}
-        if exchange.heard_s is not None and exchange.status == 201 and "link" in answer:
-            made.setdefault(answer["link"], exchange.heard_s)
-    for exchange in sorted(exchanges, key=lambda each: each.sent_s):
-        link = exchange.path.removeprefix("/v1/registrations/")
-        if exchange.method != "GET" or link not in made or exchange.heard_s is None:
+    heard: dict[str, list[tuple[float, int]]] = defaultdict(list)
+    for exchange in exchanges:
+        link = link_in(exchange)
+        if link is not None and exchange.heard_s is not None:
+            made[link] = min(exchange.heard_s, made.get(link, exchange.heard_s))
+    looks = [
+        (*_looked_at(exchange), exchange)
+        for exchange in sorted(exchanges, key=lambda each: each.heard_s or 0.0)
+        if exchange.method == "GET" and exchange.heard_s is not None
+    ]
+    for link, strong, look in looks:
+        if link not in made or look.heard_s is None:
             continue
-        if exchange.status == 404 and exchange.sent_s > made[link]:
-            yield f"{link} was told at {made[link]:.3f} s, and not found at {exchange.sent_s:.3f} s"
-        if exchange.status != 200:
+        if look.status == 404 and look.sent_s > made[link]:
+            yield f"{link} was told at {made[link]:.3f} s, and not found at {look.sent_s:.3f} s"
+        if look.status != 200:
             continue
-        version = exchange.answer["registration"]["version"]
-        heard_s, newest = seen.get((exchange.client, link), (0.0, 0))
-        if exchange.sent_s >= heard_s and version < newest:
-            yield f"{exchange.client} read version {newest} of {link}, and {version} later"
-        if version >= newest:
-            seen[exchange.client, link] = exchange.heard_s, version
+        version = look.answer["registration"]["version"]
+        wide = link if strong else f"{link} by {look.client} at {look.host}"
+        newest = max((known for at_s, known in heard[wide] if at_s <= look.sent_s), default=0)
+        if version < newest:
+            how = "a strong read" if strong else look.host
+            yield f"{how} gave version {version} of {link} at {look.sent_s:.3f} s, after {newest}"
+        for place in (link, f"{link} by {look.client} at {look.host}"):
+            heard[place].append((look.heard_s, version))
+
+
+def _looked_at(exchange: Exchange) -> tuple[str, bool]:
+    """The link that is read, and whether the read is to be linearizable."""
+    path, _, query = exchange.path.partition("?")
+    return path.removeprefix("/v1/registrations/"), "consistency=strong" in query
 
 
 async def _notices(seen: Seen) -> list[str]:

@@ -26,7 +26,8 @@ _NS: Final = 1_000_000_000
 class Exchange:
     """One request, and what came back: nothing, as long as `status` is None. Times are virtual seconds.
 
-    `public`: under a key of the client's own choice, and without an API key.
+    `host` is the process that was asked: another start is another one. `public`: under a key of the client's
+    own choice, and without an API key.
     """
 
     number: int
@@ -78,7 +79,8 @@ class Recorder:
         number, loop = len(self.exchanges), self._cluster.loop
         key = headers.get("idempotency-key", f"{NO_KEY} {number}")
         public = "authorization" not in headers and "idempotency-key" in headers
-        exchange = Exchange(number, client, host.name, method, path, key, body, loop.time(), public)
+        process = f"{host.name}.{host.starts}"
+        exchange = Exchange(number, client, process, method, path, key, body, loop.time(), public)
         self.exchanges.append(exchange)
         found = await self._request(client, host, method, path, body, headers, patience_s, **options)
         if found is not None:

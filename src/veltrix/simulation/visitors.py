@@ -46,7 +46,8 @@ class Visitors:
         if link is None:
             return
         for _ in range(LOOKS):
-            await self._ask(name, random, "GET", f"/v1/registrations/{link}", None, {})
+            strong = random.choice(["", "?consistency=strong"])
+            await self._ask(name, random, "GET", f"/v1/registrations/{link}{strong}", None, {})
             await asyncio.sleep(random.expovariate(2.0))
 
     async def _confirm_late(self, name: str, random: Random) -> None:

@@ -43,6 +43,8 @@ MUTANTS = (
                 "    return min(append_ms, stamp_ms + limits.STAMP_AHEAD_MS)\n",
             ),
         ),
+        seeds=40,
+        rare=True,
     ),
     Mutant(
         "waitlist promoted twice",
@@ -84,6 +86,7 @@ MUTANTS = (
             ),
         ),
         seeds=60,
+        rare=True,
     ),
     Mutant(
         "oversold by one, refused by the ledger",

@@ -62,6 +62,8 @@ MUTANTS = (
                 "        if False:\n" + _OWNED,
             ),
         ),
+        seeds=40,
+        rare=True,
     ),
     Mutant(
         "fence read without lock",
@@ -81,6 +83,8 @@ MUTANTS = (
             ),
             Patch(_LEDGER, _RELAYED, _HALVES + _RELAYED),
         ),
+        seeds=60,
+        rare=True,
     ),
     Mutant(
         "offset before effects",
@@ -163,5 +167,6 @@ MUTANTS = (
             ),
         ),
         seeds=40,
+        rare=True,
     ),
 )

@@ -38,7 +38,8 @@ class Patch:
 class Mutant:
     """A bug to plant. `breaks` is the promise; `seeds` how many the explorer may need.
 
-    `equivalent` says why no run can tell it from the real code; then nothing is to be found.
+    `equivalent` says why no run can tell it from the real code; then nothing is to be found. `rare`: it takes
+    more seeds than the short matrix has time for.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Mutant:
     patches: tuple[Patch, ...]
     seeds: int = 20
     equivalent: str = ""
+    rare: bool = False
 
 
 class _Loader(SourceFileLoader):

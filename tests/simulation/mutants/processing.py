@@ -84,6 +84,8 @@ MUTANTS = (
 """,
             ),
         ),
+        seeds=60,
+        rare=True,
     ),
     Mutant(
         "wake-up lost",
@@ -110,6 +112,8 @@ MUTANTS = (
                 "            await self.feed.publish(self.partition, facts, next_offset)\n",
             ),
         ),
+        seeds=60,
+        rare=True,
     ),
     Mutant(
         "duplicates looked for in the batch alone",
@@ -144,6 +148,8 @@ MUTANTS = (
                 "",
             ),
         ),
+        seeds=60,
+        rare=True,
     ),
     Mutant(
         "ticker runs on every process",

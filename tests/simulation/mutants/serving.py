@@ -72,5 +72,7 @@ MUTANTS = (
                 "if key.startswith(decision.command)), None)\n",
             ),
         ),
+        seeds=40,
+        rare=True,
     ),
 )

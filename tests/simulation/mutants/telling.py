@@ -43,6 +43,8 @@ MUTANTS = (
         "inbox without compare-and-swap",
         "the inbox only moves on",
         (Patch(_NOTICES, _CAS, _CAS.replace("at != after_seq", "False")),),
+        seeds=40,
+        rare=True,
     ),
     Mutant(
         "notices recorded twice",
@@ -66,6 +68,8 @@ MUTANTS = (
                 "entry is None",
             ),
         ),
+        seeds=100,
+        rare=True,
     ),
     Mutant(
         "an unknown delivery taken for none",
@@ -77,5 +81,7 @@ MUTANTS = (
                 "attempt = Attempt(Sent.ACCEPTED)\n",
             ),
         ),
+        seeds=60,
+        rare=True,
     ),
 )

@@ -11,6 +11,13 @@ from veltrix.simulation.cluster import Host
 from veltrix.simulation.coordinator import LEASE_TTL_S
 from veltrix.simulation.faults.scene import Fault, Scene
 
+AWAY_S: Final = 0.0008
+"""So soon after it was sent a message has arrived, as a rule, and its answer has not."""
+
+
+LINGER_S: Final = 0.1
+"""By then the new owner has written something, where anything is asked for."""
+
 
 class LateWrites(Fault):
     """The next commit of a process is kept on its way, with whatever it asks after that, until its lease is
@@ -20,7 +27,11 @@ class LateWrites(Fault):
 
     async def happen(self, scene: Scene, random: Random) -> None:
         """Go wrong."""
-        await _keep_next(scene, self.name, "commit", [scene.host(random, "processing")])
+        host = scene.host(random, "processing")
+        if random.random() < 0.6:
+            await _keep_next(scene, self.name, "commit", [host])
+        else:
+            await _keep_next(scene, self.name, "commit", [host], AWAY_S, LINGER_S)
 
 
 class LateTakeOver(Fault):
@@ -47,11 +58,20 @@ class LateTakeOver(Fault):
             await asyncio.gather(keeping, return_exceptions=True)
 
 
-async def _keep_next(scene: Scene, fault: str, method: str, hosts: list[Host]) -> None:
-    """Keep the next such write of one of these hosts until somebody else has written in its place."""
+async def _keep_next(
+    scene: Scene, fault: str, method: str, hosts: list[Host], delay_s: float = 0.0, linger_s: float = 0.0
+) -> None:
+    """Keep the next such write of one of these hosts until somebody else has taken its place, and `linger_s`
+    longer; or, after `delay_s`, what follows it so soon that it must have been part of it."""
     network, ledger_engine = scene.cluster.network, scene.cluster.engines.ledger
     ledgers: list[Any] = [host.service.ledger for host in hosts if host.service is not None]
     kept: list[str] = []
+    over = False
+
+    def stop(name: str) -> None:
+        if not over:
+            network.clog(name, "ledger")
+            network.cut(name, others=["coordinator"])
 
     def keeping(ledger: Any, name: str) -> Any:
         real = getattr(ledger, method)
@@ -60,8 +80,10 @@ async def _keep_next(scene: Scene, fault: str, method: str, hosts: list[Host]) -
             if not kept:
                 kept.append(name)
                 scene.say(fault, name)
-                network.clog(name, "ledger")
-                network.cut(name, others=["coordinator"])
+                if delay_s:
+                    scene.cluster.loop.call_later(delay_s, stop, name)
+                else:
+                    stop(name)
             return await real(*args)
 
         return keep
@@ -76,7 +98,9 @@ async def _keep_next(scene: Scene, fault: str, method: str, hosts: list[Host]) -
                 while _owners(scene) == owned:
                     ledger_engine.taken.clear()
                     await ledger_engine.taken.wait()
+                await asyncio.sleep(linger_s)
     finally:
+        over = True
         for ledger in ledgers:
             ledger.__dict__.pop(method, None)
         for name in kept:
