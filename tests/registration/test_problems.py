@@ -10,8 +10,10 @@ import pytest
 from starlette.routing import Match
 
 from tests.registration.house import EVENT, House, a_house, person, quick, strong_key
+from veltrix.domain import limits
 from veltrix.domain.outcomes import Decision, Outcome, Refusal
 from veltrix.ports.errors import OutcomeUnknown, Unavailable
+from veltrix.ports.outreach import NoticeTemplate
 from veltrix.registration import calls
 from veltrix.registration.calls import Call, Trace
 from veltrix.registration.catalogue import PROBLEMS, STATUS
@@ -415,6 +417,55 @@ async def unavailable(house):
     return await house.register(event)
 
 
+async def unknown_endpoint(house):
+    return await house.organizer.get("/v1/endpoints/ep_1")
+
+
+async def unknown_notice(house):
+    return await house.organizer.get("/v1/notices/ntc_1")
+
+
+async def unknown_template(house):
+    return await house.organizer.get("/v1/templates/reminder/en")
+
+
+async def an_endpoint(house, number=0):
+    """A new endpoint, and the path to it."""
+    made = await house.organizer.post("/v1/endpoints", json={"url": f"https://crm.example.org/{number}"})
+    return made, f"/v1/endpoints/{made.json()['endpoint']['id']}" if made.status_code == 201 else ""
+
+
+async def unknown_secret(house):
+    _, path = await an_endpoint(house)
+    return await house.organizer.delete(f"{path}/secrets/sgn_1")
+
+
+async def last_secret(house):
+    made, path = await an_endpoint(house)
+    only = made.json()["endpoint"]["secrets"][0]["id"]
+    return await house.organizer.delete(f"{path}/secrets/{only}")
+
+
+async def too_many_secrets(house):
+    _, path = await an_endpoint(house)
+    for _ in range(limits.WEBHOOK_SECRETS_MAX - 1):
+        await house.organizer.post(f"{path}/secrets")
+    return await house.organizer.post(f"{path}/secrets")
+
+
+async def too_many_endpoints(house):
+    for number in range(limits.ENDPOINTS_PER_ORGANIZER_MAX):
+        await an_endpoint(house, number)
+    return (await an_endpoint(house))[0]
+
+
+async def too_many_templates(house):
+    for number in range(limits.TEMPLATES_PER_ORGANIZER_MAX):
+        made = NoticeTemplate("acme", "reminder", f"x-{number}", 1, "Soon", "Soon", "", 1)
+        await house.outreach.save_template(made)
+    return await house.organizer.put("/v1/templates/reminder/en", json={"subject": "Soon", "text": "Soon"})
+
+
 WAYS = {code: globals()[code] for code in STATUS if code not in NOT_BY_REQUEST}
 FEW = quick(undecided_max=10)
 OTHER_STATUS = {"version_conflict": 409}  # without If-Match
@@ -467,7 +518,7 @@ def described(house: House, request: httpx.Request, code: str) -> None:
     raise AssertionError(f"no operation has the path {request.url.path}")
 
 
-@pytest.mark.parametrize("code", sorted(NOT_BY_REQUEST))
+@pytest.mark.parametrize("code", sorted(NOT_BY_REQUEST & REFUSALS))
 async def test_what_no_request_leads_to_is_shown_all_the_same(code):
     """A refusal of a damaged record, or of a command of our own, is a problem like any other."""
     async with a_house() as house:
