@@ -201,7 +201,7 @@ class SqliteLedger(SqliteQueries):
         values = (partition, before_ms, self._clock.now_ms(), limit, reminders)
         with self._snapshots.now() as connection:
             rows = connection.execute(_DUE, values).fetchall()
-        return [Due(*row, bool(remind)) for *row, remind in rows]
+        return [Due(row[0], row[1], row[2], row[3], row[4], bool(row[5])) for row in rows]
 
     async def keys_of(self, event: str, person: str, before_offset: int) -> list[str]:
         """The keys of all boxes that ever were a person's."""
