@@ -24,14 +24,14 @@ class Console:
 
     directory: Path
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout_s: float = 110) -> subprocess.CompletedProcess[str]:
         """Run a command."""
         command = [sys.executable, "-m", "veltrix", "cluster", *arguments, "--directory", str(self.directory)]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)
 
-    def ask(self, *arguments: str, code: int = 0) -> Any:
+    def ask(self, *arguments: str, code: int = 0, timeout_s: float = 110) -> Any:
         """What a command prints for programs; it must end with the code."""
-        ended = self.run(*arguments, "--json")
+        ended = self.run(*arguments, "--json", timeout_s=timeout_s)
         assert ended.returncode == code, ended.stderr
         return json.loads(ended.stdout)
 
