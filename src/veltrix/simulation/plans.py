@@ -92,6 +92,11 @@ class PlannedNemesis(Nemesis):
             self.strikes.append(strike)
             self._begin(strike)
 
+    async def calm(self) -> None:
+        """As ever; who stays broken is drawn apart, so that it does not depend on where strikes came from."""
+        self._random = self._cluster.chance.stream("calm")
+        await super().calm()
+
 
 class PlannedWorkload(Workload):
     """Lets clients come when a plan says."""
