@@ -191,18 +191,16 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
         self._over = True
         waiting = [grave for grave in self._graves if isinstance(grave, asyncio.Task)]
         waiting += [task for tasks in self._tasks.values() for task in tasks]
-        for task in waiting:
-            if not task.done():
-                task._log_destroy_pending = False  # type: ignore[attr-defined]  # as asyncio.gather does
-                # A `finally` that awaits or asks for its loop finds neither, and what it would have awaited
-                # is no defect.
-                with suppress(BaseException), warnings.catch_warnings():
-                    warnings.simplefilter("ignore", RuntimeWarning)
-                    task.get_coro().close()
-        self._tasks.clear()
-        self._graves.clear()
-        self._timers.clear()
-        self._awake.clear()
+        with warnings.catch_warnings():
+            # A `finally` that awaits finds no loop any more; what it would have awaited is no defect.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            for task in waiting:
+                if not task.done():
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]  # as asyncio.gather does
+                    with suppress(BaseException):
+                        task.get_coro().close()
+            for kept in (waiting, self._tasks, self._graves, self._timers, self._awake):
+                kept.clear()  # type: ignore[attr-defined]  # each is a list or a dictionary
 
     def _until(self, done: asyncio.Future[Any], most_s: float) -> None:
         """Draw one life after the other for its next callback, until `done` is."""
