@@ -1,6 +1,6 @@
 """What it costs to be seen: throughput with everything on beside throughput with nothing, in one run.
 
-Everything: metrics, scraped as Prometheus does by default; traces of one request in a hundred, sent to a
+Everything: metrics, scraped as Prometheus does by default; traces at the shipped ratio, sent to a
 collector; the log; the checker. Nothing: `benchmarks.unobserved`, with traces off. The two take turns, and
 medians of the ratios of neighbouring turns count.
 """
@@ -54,7 +54,7 @@ class Cost:
             *shown,
             ("ratio of throughput", f"{self.ratio:.3f}", f"goal: at least {GOAL}"),
             ("ratio of the server's CPU time a request", f"{cpu:.3f}", ""),
-            ("spans recorded meanwhile", f"{self.spans:,.0f}", "traces of 1 % of requests"),
+            ("spans recorded meanwhile", f"{self.spans:,.0f}", "at the shipped tracing.sample_ratio"),
         ]
 
 

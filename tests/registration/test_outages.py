@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from tests.registration.house import a_house, person
+from veltrix.observability.logging import captured
 from veltrix.ports.errors import Unavailable
 from veltrix.ports.feed import Published
 from veltrix.registration.settings import Settings
@@ -135,3 +136,16 @@ async def test_nobody_is_unknown_because_a_read_was_stale():
             assert {answer.status_code for answer in await asyncio.gather(*asked)} == {200}
             assert 1 <= stale.passed <= 2
             assert (await client.get(f"/v1/registrations/{made['link'][:-4]}aaaa")).status_code == 404
+
+
+async def test_what_is_said_of_a_request_has_its_trace():
+    """A line about a request names the trace that the answer names, so that a complaint leads to it."""
+    async with a_house() as house:
+        event = await house.open_event()
+        away = take_away(house)
+        away.away = True
+        with captured() as lines:
+            answers = [await house.public.get(f"/v1/events/{event}?consistency=strong") for _ in range(2)]
+        said = [line["trace_id"] for line in lines if line["message"] == "port_failed"]
+        assert said == [answer.headers["x-trace-id"] for answer in answers]
+        assert len(set(said)) == 2

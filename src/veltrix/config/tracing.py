@@ -9,7 +9,7 @@ from typing import Any
 from veltrix.config.defining import setting
 from veltrix.config.kinds import Flag, Url, Wrong
 
-_REMEDY = "choose a number from 0 to 1, such as 0.01"
+_REMEDY = "choose a number from 0 to 1, such as 0.002"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Tracing:
         "`/v1/traces` is added.",
         derived="nothing is traced",
     )
-    sample_ratio: float = setting(Share(), 0.01, "The part of all requests that are traced.")
+    sample_ratio: float = setting(Share(), 0.002, "The part of all requests that are traced.")
     trust_callers: bool = setting(
         Flag(),
         False,

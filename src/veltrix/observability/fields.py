@@ -46,7 +46,6 @@ FIELDS: Final = {
     "problem": "what is wrong with a setting",
     "reason": "why: a refusal, a problem's code, or how it came to that",
     "registration": "a registration's id",
-    "remedy": "what to do",
     "remark": "what is worth a second look in the configuration",
     "results": "how many results of attempts",
     "route": "the template of a request's path",
