@@ -76,14 +76,14 @@ def broken(what: str, run: Run) -> list[str]:
 
 def fallen(before: Head, now: Head) -> list[str]:
     """What of a partition went back, and never may."""
-    steps = (
-        ("term", before.term, now.term),
+    numbers = (
         ("next offset", before.next_offset, now.next_offset),
         ("next fact", before.next_seq, now.next_seq),
         ("log time", before.log_time_ms, now.log_time_ms),
         ("published facts", before.relayed_seq, now.relayed_seq),
     )
-    return [f"the {name} went from {was} back to {found}" for name, was, found in steps if found < was]
+    found = [f"the term went from {before.term} back to {now.term}"] if now.term < before.term else []
+    return found + [f"the {name} went from {was} back to {at}" for name, was, at in numbers if at < was]
 
 
 @dataclass(slots=True)
