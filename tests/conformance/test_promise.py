@@ -45,11 +45,13 @@ class Sink:
 
     async def take(self, channel: str, notice: str) -> Attempt:
         """One message arrives as a whole; whether the answer is heard is another matter."""
-        self.arrived.append((channel, notice))
+        answer = self.answers.pop(0) if self.answers else Attempt(Sent.ACCEPTED, code=200)
+        if answer.sent is not Sent.NOT_SENT:
+            self.arrived.append((channel, notice))
         if self.dies_after is not None and len(self.arrived) >= self.dies_after:
             self.silent.set()
             await asyncio.Event().wait()
-        return self.answers.pop(0) if self.answers else Attempt(Sent.ACCEPTED, code=200)
+        return answer
 
     @property
     def duplicates(self) -> int:
@@ -257,19 +259,22 @@ async def test_killed_while_planning(deliveries: Subject[WholeNotices], monkeypa
 
 
 async def test_a_worker_that_was_taken_for_dead_records_nothing(deliveries: Subject[WholeNotices]):
-    """Its lease ran out, another one went on: its late result is fenced."""
+    """Its lease ran out and another one went on: what it was answered is fenced, and counts as unknown."""
     house = await House.build(deliveries.it)
     slow = house.worker()
     await slow.plan()
     await slow.dispatcher.step()
-    house.stage.clock.ms += LEASE_MS + 1
-    other = house.worker()
-    await other.run()
-    counts = await house.store.counts()
     await answered(slow)
+    house.stage.clock.ms += LEASE_MS + 1
+    house.sink.answers = [Attempt(Sent.NOT_SENT, "answered 503", code=503)] * 6
+    await house.worker().run()
+    waiting = await house.store.search(Wanted(statuses=frozenset({NoticeStatus.PENDING})), None, 10)
+    assert len(waiting) == 6
     await slow.dispatcher.flush()
-    assert await house.store.counts() == counts
+    assert await house.store.search(Wanted(), None, 10) == waiting, "its results are of claims that are over"
+    await house.until_over()
     await house.check()
+    assert (house.sink.duplicates, await house.unknown()) == (6, 6)
 
 
 async def test_unknown_is_held_where_that_is_chosen(deliveries: Subject[WholeNotices]):
