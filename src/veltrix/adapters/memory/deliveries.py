@@ -131,6 +131,7 @@ class MemoryDeliveries(NoticeRows):
             entry.status, entry.due_ms, entry.detail = NoticeStatus.PENDING, now_ms, ""
             entry.before = entry.attempts
             entry.fence += 1
+            self._live[entry.notice.id] = entry
         elif entry.held:
             if kind is OrderKind.DROP:
                 entry.end(NoticeStatus.SUPPRESSED, f"dropped by order {self._progress.seq + 1}")

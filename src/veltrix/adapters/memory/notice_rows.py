@@ -69,6 +69,7 @@ class NoticeRows:
     def __init__(self) -> None:
         self._positions: dict[int, int] = {}
         self._entries: dict[str, Entry] = {}
+        self._live: dict[str, Entry] = {}  # all that are not over, and some that are
         self._keys: set[tuple[str, int, int, str, str]] = set()
         self._jobs: dict[tuple[int, int], FanOut] = {}
         self._held: dict[int, int] = {}
@@ -88,7 +89,7 @@ class NoticeRows:
             return
         self._keys.add(key)
         entry = Entry(len(self._entries) + 1, notice, due_ms=notice.created_ms)
-        self._entries[notice.id] = entry
+        self._entries[notice.id] = self._live[notice.id] = entry
         if notice.seq <= self._held.get(notice.partition, 0):
             entry.hold()
 

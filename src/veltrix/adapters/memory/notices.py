@@ -170,8 +170,9 @@ class MemoryNotices(MemoryDeliveries):
         self._closed = True
 
     def _look_after(self, now_ms: int, shares: Shares) -> None:
-        """End leases that ran out, and notices whose time is over."""
-        for entry in self._entries.values():
+        """End leases that ran out, and notices whose time is over; forget those that are over."""
+        self._live = {notice: entry for notice, entry in self._live.items() if entry.status in OPEN}
+        for entry in self._live.values():
             if entry.status is NoticeStatus.ATTEMPTING and entry.is_due(now_ms):
                 self._lose(entry, now_ms, hold=shares.of(entry.notice.target).hold)
             expires_ms = entry.notice.expires_ms
@@ -182,7 +183,7 @@ class MemoryNotices(MemoryDeliveries):
     def _waiting(self) -> dict[str, list[Entry]]:
         """What waits for each target, held or not."""
         waiting: dict[str, list[Entry]] = {}
-        for entry in self._entries.values():
+        for entry in self._live.values():
             if entry.status in WAITING:
                 waiting.setdefault(entry.notice.target, []).append(entry)
         return waiting
