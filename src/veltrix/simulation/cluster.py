@@ -183,7 +183,13 @@ class Cluster:
         life, service = host.life, host.service
         if life is not None and not life.paused and service is not None:
             stopping = self.loop.spawn(life, service.stop())
-            await asyncio.wait([stopping], timeout=STOP_S)
+            try:
+                await asyncio.wait([stopping], timeout=STOP_S)
+            finally:  # also when calm comes first: a service that has stopped would never do anything again
+                if host.life is life:
+                    self.crash(host)
+                self.ensure(host)
+            return
         if host.life is life and life is not None:
             self.crash(host)
         self.ensure(host)
