@@ -33,6 +33,9 @@ COMMANDS = [
     "cluster",
     *(f"cluster {name}" for name in ("up", "down", "status", "kill", "pause", "resume", "restart")),
     *(f"cluster {name}" for name in ("cut", "delay", "heal")),
+    "bounce",
+    "suppression",
+    *(f"suppression {name}" for name in ("add", "list", "remove")),
     "version",
 ]
 
