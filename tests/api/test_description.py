@@ -12,7 +12,7 @@ from schemathesis.specs.openapi import checks
 from tests.api.conftest import Server
 from tests.registration.house import House
 
-STREAMS = "(watchSeats|watchDecision)"  # they do not end; tests/registration/test_live.py listens to them
+STREAMS = "^watch"  # they do not end; tests/registration/test_live.py and test_live_changes.py listen
 EXAMPLES = 12 if settings().derandomize else 100  # the gate is quick, "thorough" is for hunting
 UNHURRIED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much]
 ALWAYS = [

@@ -303,7 +303,7 @@ def problem_codes(operation: Operation) -> list[str]:
         codes += ["unauthorized", "forbidden"]
     elif operation.key_optional:
         codes.append("unauthorized")
-    if operation.method in ("POST", "PATCH"):
+    if operation.method in ("POST", "PATCH", "PUT"):
         codes += [
             "body_too_large",
             "unsupported_media_type",
