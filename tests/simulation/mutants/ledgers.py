@@ -84,7 +84,6 @@ MUTANTS = (
             Patch(_LEDGER, _RELAYED, _HALVES + _RELAYED),
         ),
         seeds=60,
-        rare=True,
     ),
     Mutant(
         "offset before effects",
