@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from veltrix.domain import limits
-from veltrix.promises.answers import against_the_clock, check, overtaken, people_doubled
+from veltrix.promises.answers import against_the_clock, check, lost, overtaken, people_doubled
 from veltrix.promises.clerk import unexplained
 from veltrix.promises.history import Answer, Attempt, History, Kind, Outcome, Row, Seat, Terms
 
@@ -150,3 +150,23 @@ def test_what_was_not_answered_may_have_happened():
     )
     (breach,) = people_doubled(twice)
     assert "2 registrations in the export, 1 asked for" in breach
+
+
+def test_a_cancel_counts_by_its_decision_whenever_it_was_read():
+    """A 202 that was followed only after the run is decided all the same: the person is not lost."""
+    book = Book()
+    book.ask("ada", "standard", "confirmed")
+    cancel = book.ask("ada", "standard", "cancelled", Kind.CANCEL, outcome=Outcome.UNDECIDED)
+    assert not list(lost(book.history({"ada": "cancelled"})))
+    assert list(lost(book.history({"ada": "confirmed"})))
+    cancel.answer = Answer(0, 2, refusal="not_active")
+    assert list(lost(book.history({"ada": "cancelled"})))
+
+
+def test_of_several_tries_to_cancel_each_counts():
+    """One try whose answer was lost may have been carried out, whatever a later one was told."""
+    book = Book()
+    book.ask("ada", "standard", "confirmed")
+    book.ask("ada", "standard", "", Kind.CANCEL, outcome=Outcome.TIMED_OUT, answer=None)
+    book.ask("ada", "standard", "", Kind.CANCEL, answer=Answer(0, 3, refusal="not_active"))
+    assert not list(lost(book.history({"ada": "cancelled"})))

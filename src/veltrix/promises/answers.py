@@ -8,7 +8,7 @@ answered may or may not have happened.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -157,7 +157,10 @@ def lost(history: History) -> Iterator[str]:
     if history.ledger is None:
         return
     rows = {row.id: row for row in history.ledger}
-    cancels = {each.target: each for each in history.attempts if each.kind is Kind.CANCEL}
+    cancels: dict[str, list[Attempt]] = defaultdict(list)
+    for each in history.attempts:
+        if each.kind is Kind.CANCEL:
+            cancels[each.target].append(each)
     for asked in history.commands.values():
         attempt = asked.decided
         if attempt is None or attempt.answer is None or attempt.answer.refusal:
@@ -167,10 +170,10 @@ def lost(history: History) -> Iterator[str]:
         if row is None:
             yield f"{_who(attempt)}: answered {_said(attempt)}, but the export has no {answer.registration}"
         elif attempt.kind is not Kind.CANCEL:
-            yield from _differs(attempt, row, cancels.get(row.id))
+            yield from _differs(attempt, row, cancels.get(row.id, []))
 
 
-def _differs(attempt: Attempt, row: Row, cancel: Attempt | None) -> Iterator[str]:
+def _differs(attempt: Attempt, row: Row, cancels: Sequence[Attempt]) -> Iterator[str]:
     answer = attempt.answer
     assert answer is not None
     if row.email.casefold() != attempt.email.casefold() or row.name != attempt.name:
@@ -182,12 +185,13 @@ def _differs(attempt: Attempt, row: Row, cancel: Attempt | None) -> Iterator[str
     if {seat.number for seat in row.seats} != {seat.number for seat in answer.seats}:
         yield f"{row.id}: answered with other seats than it was exported with"
     possible = set(_BECOMES.get(answer.status, {answer.status}))
-    if cancel is not None and cancel.outcome is Outcome.ACCEPTED:
+    if any(cancel.answer is not None and not cancel.answer.refusal for cancel in cancels):
         possible = {"cancelled"}
-    elif cancel is not None and cancel.answer is None:
+    elif any(cancel.answer is None for cancel in cancels):
         possible.add("cancelled")  # nobody knows whether it happened
     if row.status not in possible:
-        was = f"{answer.status}, then asked to cancel ({cancel.outcome})" if cancel else answer.status
+        told = ", ".join(cancel.outcome for cancel in cancels)
+        was = f"{answer.status}, then asked to cancel ({told})" if cancels else answer.status
         yield f"{row.id}: answered {was}; exported as {row.status}"
 
 
