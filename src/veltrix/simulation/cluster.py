@@ -128,7 +128,6 @@ class Cluster:
     over: set[str] = field(default_factory=set)
     old: set[str] = field(default_factory=set)
     """Hosts whose present life is of the old release."""
-    adopts_newest: bool = False
     channel: Any = None
 
     def __post_init__(self) -> None:

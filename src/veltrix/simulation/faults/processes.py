@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from random import Random
 from typing import Final
 
+from veltrix.domain.commands import Actor, AdoptRules, Envelope
+from veltrix.domain.identifiers import command_id
+from veltrix.ports.errors import PortError
+from veltrix.ports.log import Record
+from veltrix.ports.system import Clock
 from veltrix.simulation.cluster import NEW_RELEASE, Host
 from veltrix.simulation.coordinator import LEASE_TTL_S
+from veltrix.simulation.engines import SimLog
 from veltrix.simulation.faults.scene import Fault, Scene
+from veltrix.simulation.releases import NEWEST
+from veltrix.wire import encode_command
 
 STEP_MS: Final = 4_000
 SLOW_STEP_S: Final = 0.002
@@ -138,10 +147,16 @@ class RollingUpgrade(Fault):
             await cluster.restart(host)
             await asyncio.sleep(0.3 * random.random())
         if cluster.upgraded:
-            cluster.adopts_newest = True
-            for host in hosts:
-                if host.kind == "processing":
-                    await cluster.restart(host)
+            log = SimLog(cluster.engines)
+            for partition in range(cluster.partitions):
+                with suppress(PortError):  # then the partition stays under the older rules
+                    await log.append(partition, Record(encode_command(_adoption(partition, cluster.clock))))
+
+
+def _adoption(partition: int, clock: Clock) -> Envelope:
+    """The command by which a partition goes over to the newest rules."""
+    identity = command_id(["", "adopt", "", "system", f"{partition}/{NEWEST}"])
+    return Envelope(identity, "", "", AdoptRules(NEWEST), Actor.SYSTEM, clock.now_ms(), "")
 
 
 class ClockStep(Fault):
