@@ -23,9 +23,9 @@ from veltrix.simulation.timeline import Timeline
 from veltrix.simulation.visitors import Visitors
 from veltrix.simulation.witness import Witness
 
-CONVERGED_S: Final = 240.0
+CONVERGED_S: Final = 900.0
 """After calm everything must have come right within so many simulated seconds: a mail's lease and retries."""
-RUN_MAX_S: Final = 900.0
+RUN_MAX_S: Final = 1_800.0
 LOOK_S: Final = 0.25
 
 
