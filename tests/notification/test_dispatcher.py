@@ -514,7 +514,7 @@ async def test_while_the_ledger_is_away_nothing_is_lost(stage, monkeypatch):
 
 
 async def test_who_alone_cannot_prepare_keeps_nobody_waiting(stage, monkeypatch):
-    """A process that claims but cannot read the ledger, however often, leaves notices to the next one soon."""
+    """A process that claims but cannot read the ledger, however often, leaves notices to the next soon."""
     event = await stage.event()
     ada = await stage.register(event)
     await stage.publish()

@@ -210,16 +210,17 @@ async def test_a_ping_goes_to_its_endpoint_alone():
 async def test_orders_are_carried_out_after_a_restore_of_theirs():
     """Their numbers come again; what is given then is not mistaken for what was done under them."""
     town = await Town.build(lambda post: OK, endpoint())
-    for outreach in (town.outreach, MemoryOutreach()):
-        await outreach.give(Order(OrderKind.PING, town.organizer, town.stage.clock.ms, target="ep_1"))
-        if outreach is town.outreach:
+    restored = MemoryOutreach()
+    orderings = []
+    for outreach, pings in ((town.outreach, 2), (restored, 1)):
+        for _ in range(pings):
             await outreach.give(Order(OrderKind.PING, town.organizer, town.stage.clock.ms, target="ep_1"))
-        ordering = Ordering(outreach, town.store, town.stage.clock, town.parts.dispatcher.wake)
-        while await ordering.step():
+        orderings.append(Ordering(outreach, town.store, town.stage.clock, town.parts.dispatcher.wake))
+        while await orderings[-1].step():
             pass
     assert (await town.store.progress()).seq == 1
-    await outreach.give(Order(OrderKind.UNBOUNCE, town.organizer, town.stage.clock.ms))
-    assert await ordering.step()
+    await restored.give(Order(OrderKind.UNBOUNCE, town.organizer, town.stage.clock.ms))
+    assert await orderings[-1].step()
     assert (await town.store.progress()).seq == 2
 
 

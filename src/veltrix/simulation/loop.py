@@ -200,7 +200,7 @@ class SimulatedLoop(_EventLoop):  # type: ignore[misc]  # as said above
                     with suppress(BaseException):
                         task.get_coro().close()
             for kept in (waiting, self._tasks, self._graves, self._timers, self._awake):
-                kept.clear()  # type: ignore[attr-defined]  # each is a list or a dictionary
+                kept.clear()
 
     def _until(self, done: asyncio.Future[Any], most_s: float) -> None:
         """Draw one life after the other for its next callback, until `done` is."""

@@ -105,8 +105,8 @@ class PlannedWorkload(Workload):
     visitors: Visitors | None = None
 
     @property
-    def random(self) -> Random:  # type: ignore[override]  # each client draws from a chance of its own
-        """The chance of whoever asks."""
+    def random(self) -> Random:
+        """The chance of whoever asks: each client has its own."""
         return _DRAWN.get(self._own)
 
     @random.setter

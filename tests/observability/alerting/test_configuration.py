@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # it comes without, and only tests read YAML
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
