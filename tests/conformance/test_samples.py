@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,6 +223,31 @@ async def test_a_closed_ledger_is_unavailable(looked: Looked) -> None:
         await close()
     with pytest.raises(Unavailable):
         await looked.samples.events("", 1)
+
+
+async def test_closing_waits_for_a_look_that_was_given_up(tmp_path: Path) -> None:
+    """SQLite: a look whose caller was cancelled still runs; its connection must not close meanwhile."""
+    ledger = await SqliteLedger.open(tmp_path / "ledger.db")
+    samples = await SqliteSamples.open(tmp_path / "ledger.db")
+    begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def look(connection: sqlite3.Connection) -> None:
+        begun.set()
+        may_end.wait(10)
+        connection.execute("SELECT count(*) FROM pools").fetchone()
+        ended.set()
+
+    reading = asyncio.create_task(samples._read(look))
+    while not begun.is_set():  # noqa: ASYNC110 - a thread's event
+        await asyncio.sleep(0.001)
+    reading.cancel()
+    closing = asyncio.create_task(samples.close())
+    await asyncio.wait({closing}, timeout=0.05)
+    assert not closing.done()
+    may_end.set()
+    await closing
+    assert ended.is_set()
+    await ledger.close()
 
 
 async def test_one_checks_at_a_time(looked: Looked) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -35,7 +36,9 @@ class SqliteSamples:
     def __init__(self, database: Database) -> None:
         self._connection = database.connect()
         self._name = database.path.name
-        self._turn = asyncio.Lock()
+        # Its one thread has the connection to itself: a look that nobody waits for any more ends before
+        # the next begins, and before the connection closes. SQLite frees what its statements use.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="samples")
         self._closed = False
 
     @classmethod
@@ -61,16 +64,17 @@ class SqliteSamples:
 
     async def close(self) -> None:
         """Close; safe to call twice."""
-        async with self._turn:
-            self._closed = True
-            self._connection.close()
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
+        self._thread.shutdown()
 
     async def _read(self, look: Callable[[sqlite3.Connection], T]) -> T:
         """In a thread: a large event takes some milliseconds, which no request should wait for."""
-        async with self._turn:
-            if self._closed:
-                raise Unavailable(f"{self._name} is closed")
-            return await asyncio.to_thread(self._in_snapshot, look)
+        if self._closed:
+            raise Unavailable(f"{self._name} is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._in_snapshot, look)
 
     def _in_snapshot(self, look: Callable[[sqlite3.Connection], T]) -> T:
         try:
