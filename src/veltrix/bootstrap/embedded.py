@@ -25,8 +25,9 @@ from veltrix.adapters.sqlite import (
 )
 from veltrix.adapters.sqlite.samples import SqliteSamples
 from veltrix.adapters.system import SystemClock, SystemEntropy
+from veltrix.bootstrap.courtesy import Courtesy
 from veltrix.bootstrap.forgetting import RESTORING, Forgetting
-from veltrix.bootstrap.mapping import channel_of, courtesy, notification_settings, registration_settings
+from veltrix.bootstrap.mapping import channel_of, notification_settings, registration_settings
 from veltrix.bootstrap.observing import embedded_metrics, watch_registration, watch_storage
 from veltrix.bootstrap.serving import listen_on, served, uncancel
 from veltrix.bootstrap.telling import reach_of, telling_of
@@ -161,6 +162,7 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
             meters=metrics,
             tracer=tracer,
         )
+        courtesy = Courtesy(clock, lambda: registration.core.desk.held)
         notification = NotificationService(
             notices=stores.notices,
             queries=stores.ledger,
@@ -171,16 +173,21 @@ async def embedded(config: Config, port: int) -> AsyncIterator[Platform]:
             entropy=entropy,
             settings=settings,
             reach=reach_of(config, stores.outreach, stores.notices, stack),
-            courtesy=courtesy(clock),
+            courtesy=courtesy.between,
+            before_sending=courtesy.before_sending,
             metrics=metrics,
             tracer=tracer,
         )
         forgetting = Forgetting(log, stores.ledger, stores.vault, processing)
-        checker = Checker(
-            stores.samples, stores.ledger, stores.notices, clock, metrics, log.identity.partitions
-        )
-        checking = partial(checker.run, stores.coordinator)
+        checking = _checking(stores, clock, metrics, log.identity.partitions)
         yield Platform(registration, processing, notification, metrics, forgetting, checking)
+
+
+def _checking(
+    stores: _Stores, clock: SystemClock, metrics: Metrics, partitions: int
+) -> Callable[[], Coroutine[Any, Any, None]]:
+    checker = Checker(stores.samples, stores.ledger, stores.notices, clock, metrics, partitions)
+    return partial(checker.run, stores.coordinator)
 
 
 def _processing(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
 
 from veltrix import __version__
 from veltrix.adapters.smtp import Security, SmtpChannel
@@ -15,12 +13,7 @@ from veltrix.domain.credentials import Signer
 from veltrix.notification.settings import NotificationSettings
 from veltrix.observability.metrics import Metrics
 from veltrix.ports.channel import Channel
-from veltrix.ports.system import Clock
 from veltrix.registration.settings import Settings
-
-_COURTESY_ROUND_S: Final = 0.005
-_COURTESY_STEP_S: Final = 0.02
-_COURTESY_STEPS_MAX: Final = 50
 
 
 def registration_settings(
@@ -85,20 +78,3 @@ def channel_of(config: Config) -> Channel:
         connections=smtp.connections,
         timeout_s=smtp.timeout_s,
     )
-
-
-def courtesy(clock: Clock) -> Callable[[], Awaitable[None]]:
-    """Lets notification give way while the event loop is busy, for a second at the most.
-
-    How long a round of the loop takes says so: it is short at any load that leaves time for mail.
-    """
-
-    async def give_way() -> None:
-        for _ in range(_COURTESY_STEPS_MAX):
-            began_s = clock.monotonic_s()
-            await asyncio.sleep(0)
-            if clock.monotonic_s() - began_s < _COURTESY_ROUND_S:
-                return
-            await asyncio.sleep(_COURTESY_STEP_S)
-
-    return give_way

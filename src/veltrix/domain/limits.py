@@ -132,12 +132,15 @@ MAIL_CONNECTIONS_MAX: Final = 8
 MAIL_CONNECTION_IDLE_S: Final = 30.0
 FAN_OUT_PAGE: Final = 500
 FAN_OUT_JOBS: Final = 16
-NOTICE_CHUNK: Final = 16
+NOTICE_CHUNK: Final = 4
 NOTICE_IN_FLIGHT_MAX: Final = 2 * NOTICE_CLAIM_MAX
 NOTICE_POLL_S: Final = 1.0
 FACTS_POLL_S: Final = 5.0
 NOTICE_LINGER_S: Final = 0.02
 PLAN_LINGER_S: Final = 0.05
+# In one process: with so many requests held open, answers go before mails, for so long.
+CROWD_HELD: Final = 8
+CROWD_FIRST_S: Final = 10.0
 NOTICE_GAUGE_S: Final = 5.0
 NOTICE_RECENT_MAX: Final = 8_192
 NOTICE_HINTS_MAX: Final = 20 * NOTICE_BATCH_MAX

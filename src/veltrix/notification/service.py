@@ -43,8 +43,12 @@ class NotificationService:
     With `reach` it also posts webhooks, heeds suppressions, keeps breakers and carries out orders.
 
     `courtesy` is awaited between pieces of at most about 10 ms of work: where other services share the
-    event loop it lets them go first. Ports are closed by whoever made them, after `stop`.
+    event loop it lets them go first. `before_sending` is awaited in its stead before and between sends.
+    Ports are closed by whoever made them, after `stop`.
     """
+
+    _planning: list[asyncio.Task[None]]
+    _dispatching: asyncio.Task[None] | None
 
     def __init__(  # noqa: PLR0913 - one keyword a port: who wires it should see each
         self,
@@ -59,6 +63,7 @@ class NotificationService:
         settings: NotificationSettings,
         reach: Reach | None = None,
         courtesy: Callable[[], Awaitable[None]] = _no_courtesy,
+        before_sending: Callable[[], Awaitable[None]] | None = None,
         metrics: NotificationMetrics | None = None,
         tracer: Tracer = OFF,
     ) -> None:
@@ -79,7 +84,7 @@ class NotificationService:
             clock,
             entropy,
             meters,
-            courtesy,
+            before_sending or courtesy,
             settings.lease_s,
             settings.in_flight,
             tracer,
@@ -104,8 +109,7 @@ class NotificationService:
             choices,
         )
         self._ordering = _ordering(reach, clock, self._dispatcher.wake, channels)
-        self._planning: list[asyncio.Task[None]] = []
-        self._dispatching: asyncio.Task[None] | None = None
+        self._planning, self._dispatching = [], None
 
     async def start(self) -> None:
         """Begin to follow the facts and to deliver what is owed."""
